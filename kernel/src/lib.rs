@@ -1,1 +1,6 @@
+//! The commerce kernel: it serves, stores, authenticates, and runs plugins; it knows nothing about commerce itself.
+
+pub mod caller;
+pub mod http;
 pub mod storage;
+pub mod stores;
