@@ -70,6 +70,26 @@ impl Connection {
         }
     }
 
+    /// DDL of a plugin's migration, in the open transaction.
+    pub(super) async fn schema_step(&mut self, plugin: &str, postgres: &str, sqlite: &str) -> Result<(), SqlError> {
+        match self {
+            Self::Sqlite(connection) => connection.control(sqlite).await,
+            Self::Postgres(connection) => {
+                connection.control(postgres).await?;
+                let grants = connection.grants(plugin);
+                connection.control(&grants).await
+            }
+        }
+    }
+
+    /// A data statement of a plugin's migration for one store, in the open transaction and behind the second wall.
+    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
+        match self {
+            Self::Sqlite(connection) => connection.data_step(plugin, prepared, store).await,
+            Self::Postgres(connection) => connection.data_step(plugin, prepared, store).await,
+        }
+    }
+
     /// The kernel's schema, and the role of all plugins.
     pub(super) async fn ensure_base(&mut self) -> Result<(), SqlError> {
         match self {

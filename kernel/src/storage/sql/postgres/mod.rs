@@ -300,6 +300,15 @@ impl PostgresConnection {
         roles.ensure_plugin(self, plugin).await
     }
 
+    /// Runs as the plugin's own role, so that the server itself checks what the text touches.
+    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
+        self.control(&self.roles.assume(plugin)).await?;
+        let arguments = values::bind([Value::Int(store)].into_iter(), &[Kind::Int8])?;
+        self.fetch(prepared.postgres.as_str().into(), arguments, false).await?;
+        let back = self.switch(Rights::Kernel);
+        self.control(&back).await
+    }
+
     pub(super) fn grants(&self, plugin: &str) -> String {
         self.roles.grants(plugin)
     }

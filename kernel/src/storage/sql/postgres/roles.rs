@@ -63,6 +63,11 @@ impl Roles {
         )
     }
 
+    /// Gives the rest of the open transaction the rights of one plugin.
+    pub(super) fn assume(&self, plugin: &str) -> String {
+        format!("set local role \"{}\"", self.plugin(plugin))
+    }
+
     async fn create(&self, owner: &mut PostgresConnection, role: &str) -> Result<(), SqlError> {
         let known = owner.simple("select 1 from pg_catalog.pg_roles where rolname = $1", &[Value::from(role)]).await?;
         if known.is_empty() {
@@ -113,7 +118,7 @@ impl Roles {
                 "grant usage on schema \"{schema}\" to \"{role}\"; grant select on \"{schema}\".\"{name}\" to \"{role}\"; "
             ));
         }
-        setup.push_str(&format!("set local role \"{role}\""));
+        setup.push_str(&self.assume(plugin));
         owner.control(&setup).await?;
         // Sent as a prepared statement itself, so that a second command hidden in the text is an error.
         owner.run_once(&format!("prepare commerce_wall as {}", prepared.postgres)).await?;

@@ -16,7 +16,7 @@ use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either,
 pub(super) use self::wall::Allowed;
 use self::wall::Guard;
 use super::access::Checked;
-use super::border::{ColumnType, OutputColumn};
+use super::border::{ColumnType, OutputColumn, Prepared};
 use super::connection::PluginStatement;
 use super::message::AnswerWriter;
 use super::statement::KernelText;
@@ -133,6 +133,14 @@ impl SqliteConnection {
         };
         self.guard.kernel();
         outcome
+    }
+
+    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
+        self.guard.plugin_without_deadline(&Arc::new(Allowed::new(&prepared.tables)));
+        let query = sqlx::query_with(AssertSqlSafe(prepared.sqlite.as_str()), bind(&[Value::Int(store)])?);
+        let outcome = self.inner.execute(query.persistent(false)).await;
+        self.guard.kernel();
+        outcome.map(drop).map_err(|error| self.failed(error, plugin))
     }
 
     /// Waits until the worker has finished with everything it was given.

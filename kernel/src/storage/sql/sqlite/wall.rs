@@ -109,6 +109,12 @@ impl Guard {
         self.deadline.store(u64::try_from(micros).unwrap_or(NEVER), Ordering::Relaxed);
     }
 
+    /// The next statement is part of a plugin's migration.
+    pub(super) fn plugin_without_deadline(&self, allowed: &Arc<Allowed>) {
+        *self.allowed.lock() = Some(Arc::clone(allowed));
+        self.deadline.store(NEVER, Ordering::Relaxed);
+    }
+
     /// The next statement is the kernel's.
     pub(super) fn kernel(&self) {
         *self.allowed.lock() = None;
