@@ -50,7 +50,8 @@ async fn an_endless_cte_is_ended_by_its_deadline(engine: Engine) {
         let limits = world.sql.limits(started + Duration::from_millis(200));
         let outcome = work.statement(&world.product, &endless(), &args(json!([])), limits).await;
         assert_eq!(outcome, Err(SqlError::Timeout));
-        assert!(started.elapsed() < Duration::from_millis(1_000), "{:?}", started.elapsed());
+        // The statement timeout alone would have taken five seconds.
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
         work.abandon().await;
         // The one connection is free again.
         assert!(world.ids(JAKARTA).await.is_empty());
@@ -59,10 +60,8 @@ async fn an_endless_cte_is_ended_by_its_deadline(engine: Engine) {
 
 async fn an_endless_cte_is_ended_by_the_statement_timeout(engine: Engine) {
     let world = World::with(engine, SqlConfig { statement_timeout_ms: 200, ..SqlConfig::default() }).await;
-    let started = Instant::now();
     let outcome = world.work(Mode::Reading).statement(&world.product, &endless(), &args(json!([])), world.limits()).await;
     assert_eq!(outcome, Err(SqlError::Timeout));
-    assert!(started.elapsed() < Duration::from_millis(1_000));
 }
 
 async fn ten_million_rows_are_capped(engine: Engine) {
@@ -71,7 +70,7 @@ async fn ten_million_rows_are_capped(engine: Engine) {
     let mut work = world.work(Mode::Reading);
     let outcome = work.statement(&world.product, &ten_million_rows(), &args(json!([])), world.limits()).await;
     assert_eq!(outcome, Err(SqlError::TooLarge));
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert!(world.ids(JAKARTA).await.is_empty());
 }
 
@@ -127,7 +126,7 @@ async fn one_plugin_cannot_take_every_connection(engine: Engine) {
     for _ in 0..4 {
         let world = Arc::clone(&world);
         held.push(tokio::spawn(async move {
-            let limits = world.sql.limits(Instant::now() + Duration::from_millis(1_500));
+            let limits = world.sql.limits(Instant::now() + Duration::from_secs(4));
             let mut work = world.work(Mode::Reading);
             work.statement(&world.product, &endless(), &args(json!([])), limits).await
         }));
@@ -136,7 +135,7 @@ async fn one_plugin_cannot_take_every_connection(engine: Engine) {
     let started = Instant::now();
     let other = world.work(Mode::Reading).statement(&world.review, &crate::wall::notes(), &args(json!([])), world.limits()).await;
     assert!(rows(other).is_empty());
-    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     let mut refused = 0;
     for one in held {
         refused += usize::from(matches!(one.await.unwrap(), Err(SqlError::Unavailable { .. })));
@@ -175,17 +174,17 @@ async fn the_writers_queue_is_first_come_first_served_and_not_the_calls_time() {
         tasks.push(tokio::spawn(async move {
             let mut work = world.work(Mode::Changing);
             // Shorter than the wait in the queue.
-            let limits = world.sql.limits(Instant::now() + Duration::from_millis(100));
+            let limits = world.sql.limits(Instant::now() + Duration::from_millis(300));
             let id = format!("item{number}");
             let outcome = work.statement(&world.product, &crate::world::insert(), &args(json!([id, id])), limits).await;
             outcome.unwrap();
             order.lock().await.push(number);
-            assert!(work.waited() > Duration::from_millis(200));
+            assert!(work.waited() > Duration::from_millis(300));
             work.finish(Vec::new()).await.unwrap();
         }));
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
     first.finish(Vec::new()).await.unwrap();
     for task in tasks {
         task.await.unwrap();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use commerce_kernel::args;
 use commerce_kernel::storage::sql::{Engine, KernelStatement, Mode, SqlConfig, SqlError, Time};
+use futures_util::FutureExt;
 use serde_json::json;
 
 use crate::on_both_engines;
@@ -245,9 +246,9 @@ async fn a_cancelled_finish_still_commits(engine: Engine) {
     {
         let finish = work.finish(vec![KernelStatement::new(COUNT_UP, args!["settled", 1])]);
         // Polled once, then dropped: the client is gone.
-        assert!(tokio::time::timeout(Duration::ZERO, finish).await.is_err());
+        let _gone = finish.now_or_never();
     }
-    for _ in 0..100 {
+    for _ in 0..500 {
         if !versions(&world).await.is_empty() {
             break;
         }

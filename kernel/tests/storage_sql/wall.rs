@@ -4,6 +4,7 @@
 use commerce_kernel::storage::sql::border::Prepared;
 use commerce_kernel::storage::sql::{Engine, Mode, SqlError};
 use serde_json::json;
+use sqlx::Connection;
 
 use crate::on_both_engines;
 use crate::world::{World, args, list, rows, statement, table};
@@ -22,6 +23,23 @@ on_both_engines! {
     a_text_of_one_plugin_is_not_open_to_another,
 }
 
+/// The check at first use stops a forged text before it runs. This is what would stop it if it did not: the role that
+/// everything runs as.
+#[tokio::test]
+async fn the_role_of_all_plugins_has_no_right_on_the_kernels_tables() {
+    let world = World::new(Engine::Postgres).await;
+    let mut connection = sqlx::PgConnection::connect(&world.url.unwrap()).await.unwrap();
+    let rights = "select rolname, has_schema_privilege(rolname, 'kernel', 'usage'), has_table_privilege(rolname, 'kernel.secrets', 'select'), \
+                  has_table_privilege(rolname, 'product.items', 'select') \
+                  from pg_roles where rolname like 'commerce_plugin%' and has_schema_privilege(rolname, 'product', 'usage')";
+    let roles: Vec<(String, bool, bool, bool)> = sqlx::query_as(rights).fetch_all(&mut connection).await.unwrap();
+    // The shared one and the plugin's own; not the other plugin's.
+    assert_eq!(roles.len(), 2);
+    for (role, schema, secrets, items) in roles {
+        assert!(!schema && !secrets && items, "{role}");
+    }
+}
+
 pub fn notes() -> Prepared {
     statement("select id from {notes} where store_id = $1", &[], &[("id", None)], &[table("review", "notes", false)])
 }
@@ -32,12 +50,21 @@ fn forged(text: &str, columns: usize) -> Prepared {
     statement(text, &[], &columns, &[table("product", "items", true)])
 }
 
+/// The database does not run it, whatever it calls the reason.
 async fn refused(world: &World, prepared: &Prepared) {
     for mode in [Mode::Staged, Mode::Changing] {
         let mut work = world.work(mode);
         let outcome = work.statement(&world.product, prepared, &args(json!([])), world.limits()).await;
         assert!(matches!(outcome, Err(SqlError::Refused(_) | SqlError::Failed)), "{}: {outcome:?}", prepared.postgres);
-        drop(work);
+    }
+}
+
+/// The database knows very well what is asked, and says no.
+async fn forbidden(world: &World, prepared: &Prepared) {
+    for mode in [Mode::Staged, Mode::Changing] {
+        let mut work = world.work(mode);
+        let outcome = work.statement(&world.product, prepared, &args(json!([])), world.limits()).await;
+        assert!(matches!(outcome, Err(SqlError::Refused(_))), "{}: {outcome:?}", prepared.postgres);
     }
 }
 
@@ -48,19 +75,20 @@ async fn both(engine: Engine, world: &World, postgres: &str, sqlite: &str, colum
 
 async fn kernel_tables_cannot_be_read(engine: Engine) {
     let world = World::new(engine).await;
-    both(engine, &world, "select sealed from kernel.secrets where store = $1", "select sealed from \"kernel.secrets\" where store = $1", 1).await;
-    both(
-        engine,
-        &world,
-        "select id from \"product\".\"items\" where store_id = $1 and exists (select 1 from kernel.accounts)",
-        "select id from \"product.items\" where store_id = $1 and exists (select 1 from \"kernel.accounts\")",
-        1,
-    )
-    .await;
-    // Even when the list says so.
-    let mut listed = forged(if engine == Engine::Postgres { "select sealed from kernel.secrets where store = $1" } else { "select sealed from \"kernel.secrets\" where store = $1" }, 1);
-    listed.tables.push(table("kernel", "secrets", true));
-    refused(&world, &listed).await;
+    for (postgres, sqlite) in [
+        ("select sealed from kernel.secrets where store = $1", "select sealed from \"kernel.secrets\" where store = ?1"),
+        ("select count(*) from kernel.accounts where $1 > 0", "select count(*) from \"kernel.accounts\" where ?1 > 0"),
+        (
+            "select id from \"product\".\"items\" where store_id = $1 and exists (select 1 from kernel.accounts)",
+            "select id from \"product.items\" where store_id = ?1 and exists (select 1 from \"kernel.accounts\")",
+        ),
+    ] {
+        let mut prepared = forged(if engine == Engine::Postgres { postgres } else { sqlite }, 1);
+        forbidden(&world, &prepared).await;
+        // Even where the list of tables says so.
+        prepared.tables.extend([table("kernel", "secrets", true), table("kernel", "accounts", true)]);
+        forbidden(&world, &prepared).await;
+    }
 }
 
 async fn kernel_tables_cannot_be_changed(engine: Engine) {
@@ -77,16 +105,16 @@ async fn kernel_tables_cannot_be_changed(engine: Engine) {
 
 async fn another_plugins_table_cannot_be_read(engine: Engine) {
     let world = World::new(engine).await;
-    refused(&world, &forged("select id from {notes} where store_id = $1", 1)).await;
-    refused(&world, &forged("select i.id from {items} i join {notes} n on n.id = i.id where i.store_id = $1", 1)).await;
-    refused(&world, &forged("select count(*) from {notes} where $1 > 0", 1)).await;
+    forbidden(&world, &forged("select id from {notes} where store_id = $1", 1)).await;
+    forbidden(&world, &forged("select i.id from {items} i join {notes} n on n.id = i.id where i.store_id = $1", 1)).await;
+    forbidden(&world, &forged("select count(*) from {notes} where $1 > 0", 1)).await;
 }
 
 async fn another_plugins_table_cannot_be_changed(engine: Engine) {
     let world = World::new(engine).await;
-    refused(&world, &forged("insert into {notes} (store_id, id, text) values ($1, 'x', 'x')", 0)).await;
-    refused(&world, &forged("update {notes} set text = 'x' where store_id = $1", 0)).await;
-    refused(&world, &forged("delete from {notes} where store_id = $1", 0)).await;
+    forbidden(&world, &forged("insert into {notes} (store_id, id, text) values ($1, 'x', 'x')", 0)).await;
+    forbidden(&world, &forged("update {notes} set text = 'x' where store_id = $1", 0)).await;
+    forbidden(&world, &forged("delete from {notes} where store_id = $1", 0)).await;
 }
 
 /// On PostgreSQL a plugin's role may change its own tables; the list is the rewriter's there, not the server's.

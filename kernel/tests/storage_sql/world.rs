@@ -14,6 +14,8 @@ pub struct World {
     pub sql: Sql,
     pub product: PluginAccess,
     pub review: PluginAccess,
+    /// Where the database is; none for SQLite.
+    pub url: Option<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -28,7 +30,7 @@ impl World {
             Engine::Sqlite => None,
             Engine::Postgres => Some(commerce_harness::postgres::database().await),
         };
-        let sql = Sql::open(&SqlConfig { url, ..config }, folder.path()).await.expect("opening the database");
+        let sql = Sql::open(&SqlConfig { url: url.clone(), ..config }, folder.path()).await.expect("opening the database");
         sql.migrate().await.expect("the kernel's migrations");
         let items = "(store_id bigint not null, id text not null, slug text, price bigint, listed boolean, made_at TIME, \
                      body JSON, raw BYTES, ratio double precision, primary key (store_id, id), unique (store_id, slug), \
@@ -50,7 +52,7 @@ impl World {
             sql.apply_plugin_migrations(plugin, &[migration], &[], &[]).await.expect("the plugin's migration");
         }
         let (product, review) = (sql.access("product"), sql.access("review"));
-        Self { sql, product, review, _folder: folder }
+        Self { sql, product, review, url, _folder: folder }
     }
 
     pub fn work(&self, mode: Mode) -> Work {
