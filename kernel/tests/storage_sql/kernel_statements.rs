@@ -1,9 +1,9 @@
 //! The kernel's own statements and its migrations.
 
 use commerce_kernel::args;
-use commerce_kernel::storage::sql::border::ColumnType;
+use commerce_kernel::storage::sql::border::{ColumnType, Step};
 use commerce_kernel::storage::sql::{
-    Engine, KernelStatement, MigrateError, PluginMigration, Sql, SqlConfig, SqlError, Step, Time,
+    Engine, KernelStatement, MigrateError, PluginMigration, Sql, SqlConfig, SqlError, Time,
 };
 
 use crate::on_both_engines;
@@ -101,17 +101,17 @@ fn widgets(steps: Vec<Step>, checksum: &str) -> PluginMigration {
 }
 
 fn create_widgets() -> Step {
-    Step::Schema {
-        postgres: "create table \"product\".\"widgets\" (store_id bigint not null, id text not null, primary key (store_id, id))".into(),
-        sqlite: "create table \"product.widgets\" (store_id integer not null, id text not null, primary key (store_id, id)) strict".into(),
-    }
+    crate::world::ddl(
+        "create table \"product\".\"widgets\" (store_id bigint not null, id text not null, primary key (store_id, id))",
+        "create table \"product.widgets\" (store_id integer not null, id text not null, primary key (store_id, id)) strict",
+    )
 }
 
 fn data(text: &str) -> Step {
     let mut prepared = statement(text, &[], &[], &[table("product", "widgets", true)]);
     prepared.postgres = prepared.postgres.replace("{widgets}", "\"product\".\"widgets\"");
     prepared.sqlite = prepared.sqlite.replace("{widgets}", "\"product.widgets\"");
-    Step::Data(prepared)
+    Step::Data { prepared, each_new_store: true }
 }
 
 async fn widgets_in(world: &World, store: i64) -> Vec<Vec<serde_json::Value>> {

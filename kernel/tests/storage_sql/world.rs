@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use commerce_kernel::storage::sql::border::{ColumnType, OutputColumn, Prepared, TableAccess};
-use commerce_kernel::storage::sql::{Answer, Engine, Limits, Mode, PluginAccess, PluginMigration, Sql, SqlConfig, SqlError, Step, Work};
+use commerce_kernel::storage::sql::border::{Class, ColumnType, OutputColumn, Prepared, Step, TableAccess};
+use commerce_kernel::storage::sql::{Answer, Engine, Limits, Mode, PluginAccess, PluginMigration, Sql, SqlConfig, SqlError, Work};
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
@@ -41,13 +41,13 @@ impl World {
             let migration = PluginMigration {
                 file: "0001.sql".into(),
                 checksum: "1".into(),
-                steps: vec![Step::Schema {
-                    postgres: format!("create table \"{plugin}\".\"{table}\" {}", types("timestamptz", "jsonb", "bytea")),
-                    sqlite: format!("create table \"{plugin}.{table}\" {} strict", types("text", "text", "blob"))
+                steps: vec![ddl(
+                    &format!("create table \"{plugin}\".\"{table}\" {}", types("timestamptz", "jsonb", "bytea")),
+                    &format!("create table \"{plugin}.{table}\" {} strict", types("text", "text", "blob"))
                         .replace("bigint", "integer")
                         .replace("boolean", "integer")
                         .replace("double precision", "real"),
-                }],
+                )],
             };
             sql.apply_plugin_migrations(plugin, &[migration], &[], &[]).await.expect("the plugin's migration");
         }
@@ -101,7 +101,7 @@ pub fn statement(text: &str, arguments: &[ColumnType], columns: &[(&str, Option<
         postgres,
         sqlite,
         arguments: arguments.len(),
-        argument_types: arguments.iter().copied().map(Some).collect(),
+        argument_types: arguments.to_vec(),
         writes: tables.iter().any(|table| table.writes),
         columns: columns.iter().map(|(name, kind)| OutputColumn { name: (*name).into(), kind: *kind }).collect(),
         tables: tables.to_vec(),
@@ -128,4 +128,8 @@ pub fn list() -> Prepared {
         &[("id", Some(ColumnType::Text))],
         &[table("product", "items", false)],
     )
+}
+
+pub fn ddl(postgres: &str, sqlite: &str) -> Step {
+    Step::Ddl { postgres: vec![postgres.into()], sqlite: vec![sqlite.into()], class: Class::Expand, describes: "a table".into() }
 }

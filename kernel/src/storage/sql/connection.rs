@@ -71,11 +71,16 @@ impl Connection {
     }
 
     /// DDL of a plugin's migration, in the open transaction.
-    pub(super) async fn schema_step(&mut self, plugin: &str, postgres: &str, sqlite: &str) -> Result<(), SqlError> {
+    pub(super) async fn schema_step(
+        &mut self,
+        plugin: &str,
+        postgres: &[String],
+        sqlite: &[String],
+    ) -> Result<(), SqlError> {
         match self {
-            Self::Sqlite(connection) => connection.control(sqlite).await,
+            Self::Sqlite(connection) => connection.control(&sqlite.join("; ")).await,
             Self::Postgres(connection) => {
-                connection.control(postgres).await?;
+                connection.control(&postgres.join("; ")).await?;
                 let grants = connection.grants(plugin);
                 connection.control(&grants).await
             }

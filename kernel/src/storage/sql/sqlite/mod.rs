@@ -92,13 +92,10 @@ impl SqliteConnection {
         let Checked::Sqlite { text, allowed } = statement.checked else { return Err(SqlError::Failed) };
         let prepared = statement.prepared;
         let mut arguments = SqliteArguments::default();
-        for (position, argument) in statement.arguments.into_iter().enumerate() {
-            let argument = match prepared.argument_types.get(position).copied().flatten() {
-                Some(kind) => argument
-                    .fit(kind)
-                    .map_err(|problem| SqlError::Arguments(format!("argument ${} {problem}", position + 1)))?,
-                None => argument,
-            };
+        for (position, (argument, kind)) in statement.arguments.into_iter().zip(&prepared.argument_types).enumerate() {
+            let argument = argument
+                .fit(*kind)
+                .map_err(|problem| SqlError::Arguments(format!("argument ${} {problem}", position + 1)))?;
             add(&mut arguments, &argument)?;
         }
         add(&mut arguments, &Value::Int(statement.store))?;
