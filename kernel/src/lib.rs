@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod control;
+pub mod events;
 pub mod http;
 pub mod storage;
 pub mod stores;
