@@ -38,7 +38,6 @@ pub struct Engine {
     artifacts: Arc<Artifacts>,
     /// Calls that have used up their first tick share few threads, so that those that answer at once keep the others.
     pub(super) slow_lane: Arc<Semaphore>,
-    _ticker: Arc<Ticker>,
 }
 
 /// A component ready to be instantiated, and where each export it has is found.
@@ -58,12 +57,12 @@ impl Engine {
         let engine = wasmtime::Engine::new(&engine_config(config)).context("starting the WebAssembly engine")?;
         let mut linker = Linker::new(&engine);
         capabilities::link(&mut linker).context("linking the capabilities")?;
+        start_ticker(engine.weak())?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             artifacts: Arc::new(Artifacts::open(data_dir, &engine)?),
             linker: Arc::new(linker),
             slow_lane: Arc::new(Semaphore::new((threads / 4).max(1))),
-            _ticker: Arc::new(Ticker::start(engine.weak())?),
             engine,
         })
     }
@@ -72,16 +71,16 @@ impl Engine {
         &self.engine
     }
 
-    /// Compiles a component, or maps what an earlier call compiled. Blocks: up to seconds for a guest with an interpreter.
-    pub fn load(&self, digest: &str, bytes: impl FnOnce() -> Result<Vec<u8>>) -> Result<Compiled> {
-        let component = match self.artifacts.load(&self.engine, digest) {
-            Some(component) => component,
-            None => {
-                let component = Component::from_binary(&self.engine, &bytes()?)?;
-                self.artifacts.save(digest, &component.serialize()?)?;
-                component
-            }
-        };
+    /// What was compiled before, if it is still there: maps a file.
+    pub fn load_kept(&self, digest: &str) -> Option<Compiled> {
+        let component = self.artifacts.load(&self.engine, digest)?;
+        self.prepare(&component).ok()
+    }
+
+    /// Compiles a component and keeps the result. Blocks: up to seconds for a guest that carries its interpreter.
+    pub fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Compiled> {
+        let component = Component::from_binary(&self.engine, bytes)?;
+        self.artifacts.save(digest, &component.serialize()?)?;
         self.prepare(&component)
     }
 
@@ -219,19 +218,15 @@ fn compatibility(engine: &wasmtime::Engine) -> String {
     sha256(&hasher.finish().to_le_bytes())[..16].to_owned()
 }
 
-/// The thread that advances the epoch. Ends when the engine is gone.
-struct Ticker;
-
-impl Ticker {
-    fn start(engine: wasmtime::EngineWeak) -> Result<Self> {
-        let tick = move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(TICK);
-            }
-        };
-        std::thread::Builder::new().name("plugin-epoch".to_owned()).spawn(tick)?;
-        Ok(Self)
-    }
+/// Starts the thread that advances the epoch. It ends when the engine is gone.
+fn start_ticker(engine: wasmtime::EngineWeak) -> Result<()> {
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("plugin-epoch".to_owned()).spawn(tick)?;
+    Ok(())
 }

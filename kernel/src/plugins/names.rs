@@ -60,6 +60,12 @@ pub fn is_id_prefix(prefix: &str) -> bool {
         && !prefix.ends_with('_')
 }
 
+/// `out_of_stock`
+pub fn is_problem_code(code: &str) -> bool {
+    (1..=64).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,8 @@ pub struct Contract {
     /// `shipping@1`
     pub name: String,
     pub digest: String,
+    /// The file, byte for byte.
+    pub text: String,
     pub functions: BTreeMap<String, ContractFunction>,
 }
 
@@ -47,7 +49,7 @@ impl Contract {
                 compile(schema).map_err(|error| format!("`{}`, function `{name}`: {error}", file.service))?;
             }
         }
-        Ok(Self { name: file.service, digest: sha256(text.as_bytes()), functions: file.functions })
+        Ok(Self { name: file.service, digest: sha256(text.as_bytes()), text: text.to_owned(), functions: file.functions })
     }
 
     /// Whether a plugin that says it provides this service has the functions for it.
