@@ -1,6 +1,6 @@
 -- Plugins: what is installed, in which version, with which rights, and where it is enabled. Owned by kernel/src/plugins.
 --
--- Every change here bumps the row `plugins` of kernel.versions in the same transaction; that is how other nodes learn of it.
+-- Every change here bumps the row `plugins` of `kernel.versions` in the same transaction; that is how other nodes learn of it.
 
 -- Every package that was ever switched to and may be again. Never changed: the digest is the SHA-256 of `bytes`.
 create table kernel.packages (
@@ -42,12 +42,12 @@ create table kernel.plugin_migrations (
 
 create table kernel.plugin_stores (
   plugin text not null,
-  store_id bigint not null,
+  store bigint not null references kernel.stores (number) on delete cascade,
   -- Null: as in kernel.plugins.everywhere.
   enabled boolean,
   -- JSON: what the store's staff set; null for the defaults.
   settings text,
-  primary key (plugin, store_id)
+  primary key (plugin, store)
 );
 
 -- Which provider of a service comes first; those not named follow by name.

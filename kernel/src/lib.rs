@@ -2,7 +2,9 @@
 
 pub mod caller;
 pub mod control;
+pub mod events;
 pub mod http;
+pub mod plugins;
 pub mod storage;
 pub mod stores;
 pub mod typeid;

@@ -268,7 +268,7 @@ impl Loader<'_> {
         &self,
         plugins: &BTreeMap<String, Arc<Plugin>>,
     ) -> Result<HashMap<String, HashMap<i64, PluginStore>>> {
-        let text = "select plugin, store_id, enabled, settings from kernel.plugin_stores";
+        let text = "select plugin, store, enabled, settings from kernel.plugin_stores";
         let rows = self.sql.kernel().fetch_all(text, &[]).await?;
         let mut stores: HashMap<String, HashMap<i64, PluginStore>> = HashMap::new();
         for row in &rows {
@@ -288,7 +288,7 @@ impl Loader<'_> {
 
 /// The number that every change bumps; 0 before the first one.
 pub(super) async fn read_generation(sql: &Sql) -> Result<i64> {
-    let text = "select version from kernel.versions where topic = 'plugins'";
+    let text = "select generation from kernel.versions where name = 'plugins'";
     Ok(match sql.kernel().fetch_optional(text, &[]).await? {
         Some(row) => row.get(0)?,
         None => 0,
