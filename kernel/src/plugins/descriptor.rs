@@ -269,10 +269,8 @@ fn check_path(path: &str) -> Result<(), String> {
         return Err(format!("its path has more than {MAX_PATH_BYTES} bytes"));
     }
     let segments = path.strip_prefix("/api/").ok_or("its path must begin with /api/")?;
-    let is_under = |prefix: &&str| {
-        path.strip_prefix(**prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    if let Some(prefix) = KERNEL_PREFIXES.iter().find(is_under) {
+    let is_under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if let Some(prefix) = KERNEL_PREFIXES.into_iter().find(|prefix| is_under(prefix)) {
         return Err(format!("{prefix} belongs to the kernel"));
     }
     for (position, segment) in segments.split('/').enumerate() {

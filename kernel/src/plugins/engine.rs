@@ -54,9 +54,9 @@ pub struct Compiled {
 impl Engine {
     /// `data_dir` gets a folder for compiled components, readable for this user only.
     pub fn new(config: &PluginsConfig, data_dir: &Path) -> Result<Self> {
-        let engine = wasmtime::Engine::new(&engine_config(config)).context("starting the WebAssembly engine")?;
+        let engine = wasmtime::Engine::new(&engine_config(config)).map_err(plain)?;
         let mut linker = Linker::new(&engine);
-        capabilities::link(&mut linker).context("linking the capabilities")?;
+        capabilities::link(&mut linker).map_err(plain)?;
         start_ticker(engine.weak())?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -79,13 +79,13 @@ impl Engine {
 
     /// Compiles a component and keeps the result. Blocks: up to seconds for a guest that carries its interpreter.
     pub fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Compiled> {
-        let component = Component::from_binary(&self.engine, bytes)?;
-        self.artifacts.save(digest, &component.serialize()?)?;
+        let component = Component::from_binary(&self.engine, bytes).map_err(plain)?;
+        self.artifacts.save(digest, &component.serialize().map_err(plain)?)?;
         self.prepare(&component)
     }
 
     fn prepare(&self, component: &Component) -> Result<Compiled> {
-        let pre = self.linker.instantiate_pre(component)?;
+        let pre = self.linker.instantiate_pre(component).map_err(plain)?;
         // A missing export is a kind the plugin does not have.
         Ok(Compiled {
             describe: kinds::describe::GuestIndices::new(&pre).ok(),
@@ -96,6 +96,11 @@ impl Engine {
             pre,
         })
     }
+}
+
+/// wasmtime's error, which is no `std::error::Error`, with its causes.
+fn plain(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
 }
 
 fn engine_config(config: &PluginsConfig) -> Config {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::package::Package;
 use super::upgrade::InstallError;
-use crate::storage::sql::border::{Schema, View};
-use crate::storage::sql::{PluginMigration, Sql};
+use crate::storage::sql::border::{Schema, Table, View};
+use crate::storage::sql::{PluginMigration, Sql, Step};
 
 pub(super) struct Plan {
     /// The tables after all files of the package, and the views it exports over them.
@@ -59,4 +59,14 @@ fn check_history(package: &Package, applied: &BTreeMap<String, String>) -> Resul
         Some(file) => refuse(file, "it has been applied, and this package does not have it"),
         None => Ok(()),
     }
+}
+
+/// Drops every table, those that others refer to last. Recorded by nothing: the record goes as well.
+pub(super) fn purge(schema: &Schema) -> PluginMigration {
+    let drop = |table: &Table| Step::Schema {
+        postgres: format!("drop table \"{}\".\"{}\"", schema.plugin, table.name),
+        sqlite: format!("drop table \"{}.{}\"", schema.plugin, table.name),
+    };
+    let steps = schema.tables.iter().rev().map(drop).collect();
+    PluginMigration { file: "purge".to_owned(), checksum: String::new(), steps }
 }

@@ -4,6 +4,7 @@
 //! in the same transaction. Plugins of one tree run one at a time, so the locks here are never waited for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
@@ -173,6 +174,11 @@ impl Tree {
         let left = self.work().await?.leave(frame).await;
         self.0.pending.lock().frame_left(frame);
         left
+    }
+
+    /// How long the tree has waited in queues for a connection so far.
+    pub(super) async fn waited(&self) -> Duration {
+        self.work().await.map_or(Duration::ZERO, |work| work.waited())
     }
 
     /// A joined call failed: the innermost open transaction can only be rolled back.

@@ -310,8 +310,8 @@ impl Plugins {
         }
         statements.push(bump());
         if purge {
-            let tables: Vec<&str> = current.schema.tables.iter().map(|table| table.name.as_str()).collect();
-            self.sql().drop_plugin(name, &tables, &statements).await?;
+            let purge = [migrations::purge(&current.schema)];
+            self.sql().apply_plugin_migrations(name, &purge, &[], &statements).await?;
         } else {
             self.sql().kernel().transaction(statements).await?;
         }

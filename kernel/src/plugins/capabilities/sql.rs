@@ -58,11 +58,8 @@ impl CallState {
 
     /// Time spent in the queue for a connection is not the call's time.
     pub(super) async fn not_counting_queues(&mut self) -> wasmtime::Result<()> {
-        if let Ok(work) = self.context()?.tree.work().await {
-            let waited = work.waited();
-            drop(work);
-            self.clock.waited(waited);
-        }
+        let waited = self.context()?.tree.waited().await;
+        self.clock.waited(waited);
         Ok(())
     }
 }
