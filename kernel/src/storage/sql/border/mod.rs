@@ -11,6 +11,7 @@
 
 mod check;
 mod dialect;
+mod migration;
 mod names;
 mod parse;
 mod prove;
@@ -21,6 +22,7 @@ mod walk;
 
 use std::sync::Arc;
 
+pub use migration::{Class, Migration, Step, plan_drop, plan_migration};
 pub use refusal::{Place, Refusal, RefusalKind};
 pub use schema::{Check, Column, ForeignKey, Index, Schema, Table, Unique, View};
 

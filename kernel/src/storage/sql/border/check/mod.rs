@@ -22,6 +22,7 @@ use super::schema::Schema;
 use super::tree::{Id, Statement, With};
 use super::{ColumnType, ForeignView, OutputColumn, TableAccess};
 use scope::{CommonEntry, Frame};
+pub(super) use types::named as named_type;
 
 /// Beyond this many levels of expressions and queries a statement is refused.
 const DEEPEST: usize = 100;
