@@ -55,20 +55,20 @@ pub struct JobEntry {
 
 impl Events {
     pub async fn list_events(&self, filter: &Filter) -> Result<Vec<EventEntry>, SqlError> {
-        let text = "select position, event_id, store_id, subscriber, publisher, name, key, state, attempts, last_error,
+        let text = "select sequence, event_id, store, subscriber, publisher, name, key, state, attempts, last_error,
                       occurred_at, due_at, finished_at
                     from kernel.deliveries
-                    where ($1 = 0 or store_id = $2) and ($3 = '' or state = $4) and position < $5
-                    order by position desc limit $6";
+                    where ($1 = 0 or store = $2) and ($3 = '' or state = $4) and sequence < $5
+                    order by sequence desc limit $6";
         let rows = self.sql.kernel().fetch_all(text, &filter.args()).await?;
         rows.iter().map(event_entry).collect()
     }
 
     pub async fn list_jobs(&self, filter: &Filter) -> Result<Vec<JobEntry>, SqlError> {
-        let text = "select position, id, store_id, plugin, name, key, state, attempts, last_error, due_at, run_at, finished_at
+        let text = "select sequence, id, store, plugin, name, key, state, attempts, last_error, due_at, run_at, finished_at
                     from kernel.jobs
-                    where ($1 = 0 or store_id = $2) and ($3 = '' or state = $4) and position < $5
-                    order by position desc limit $6";
+                    where ($1 = 0 or store = $2) and ($3 = '' or state = $4) and sequence < $5
+                    order by sequence desc limit $6";
         let rows = self.sql.kernel().fetch_all(text, &filter.args()).await?;
         rows.iter().map(job_entry).collect()
     }
@@ -99,10 +99,21 @@ impl Events {
         Ok(rows)
     }
 
-    async fn decide(&self, id: &str, event: &'static str, job: &'static str) -> Result<u64, SqlError> {
+    async fn decide(
+        &self,
+        id: &str,
+        event: &'static str,
+        job: &'static str,
+    ) -> Result<u64, SqlError> {
         let text = if id.starts_with("job_") { job } else { event };
         let decision = KernelStatement::new(text, args![Time::now(), id.to_owned()]);
-        Ok(self.sql.kernel().transaction(vec![decision]).await?.into_iter().sum())
+        Ok(self
+            .sql
+            .kernel()
+            .transaction(vec![decision])
+            .await?
+            .into_iter()
+            .sum())
     }
 }
 
@@ -111,7 +122,14 @@ impl Filter {
     fn args(&self) -> [Value<'_>; 6] {
         let state = self.state.as_deref().unwrap_or_default();
         let store = self.store.unwrap_or_default();
-        args![store, store, state, state, self.after.unwrap_or(i64::MAX), i64::from(self.limit)]
+        args![
+            store,
+            store,
+            state,
+            state,
+            self.after.unwrap_or(i64::MAX),
+            i64::from(self.limit)
+        ]
     }
 }
 
@@ -156,7 +174,8 @@ fn rfc3339(time: Time) -> String {
 
 /// Sets the gauges of what waits and what is dead.
 pub(super) async fn gauge(sql: &Sql, gauges: &IntGaugeVec) -> Result<(), SqlError> {
-    let events = "select state, count(*) from kernel.deliveries where finished_at is null group by state";
+    let events =
+        "select state, count(*) from kernel.deliveries where finished_at is null group by state";
     let jobs = "select state, count(*) from kernel.jobs where finished_at is null group by state";
     for (kind, text) in [("event", events), ("job", jobs)] {
         for state in ["waiting", "dead"] {
@@ -164,7 +183,9 @@ pub(super) async fn gauge(sql: &Sql, gauges: &IntGaugeVec) -> Result<(), SqlErro
         }
         for row in sql.kernel().fetch_all(text, &[]).await? {
             let state: String = row.get(0)?;
-            gauges.with_label_values(&[kind, state.as_str()]).set(row.get(1)?);
+            gauges
+                .with_label_values(&[kind, state.as_str()])
+                .set(row.get(1)?);
         }
     }
     Ok(())

@@ -20,9 +20,13 @@ pub struct CronLine {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
-    #[error("`{0}` is not a cron line: write five fields, `minute hour day-of-month month day-of-week`, for example `*/5 * * * *`")]
+    #[error(
+        "`{0}` is not a cron line: write five fields, `minute hour day-of-month month day-of-week`, for example `*/5 * * * *`"
+    )]
     Fields(String),
-    #[error("`{field}` in the cron line `{line}` can't be read: write numbers, names such as `mon`, ranges `1-5`, lists `1,3` or steps `*/5`")]
+    #[error(
+        "`{field}` in the cron line `{line}` can't be read: write numbers, names such as `mon`, ranges `1-5`, lists `1,3` or steps `*/5`"
+    )]
     Field { line: String, field: String },
     #[error("the cron line `{0}` never comes due")]
     Never(String),
@@ -36,17 +40,24 @@ impl FromStr for CronLine {
         let [minute, hour, day, month, weekday] = fields[..] else {
             return Err(CronError::Fields(line.to_owned()));
         };
-        let weekdays = weekdays(weekday)
-            .ok_or_else(|| CronError::Field { line: line.to_owned(), field: weekday.to_owned() })?;
+        let weekdays = weekdays(weekday).ok_or_else(|| CronError::Field {
+            line: line.to_owned(),
+            field: weekday.to_owned(),
+        })?;
         let days = match (day, weekday) {
             ("*", _) | (_, "*") => vec![(day, weekdays.as_str())],
             _ => vec![(day, "*"), ("*", weekdays.as_str())],
         };
         let alternatives = days
             .into_iter()
-            .map(|(day, weekday)| Schedule::from_str(&format!("0 {minute} {hour} {day} {month} {weekday}")))
+            .map(|(day, weekday)| {
+                Schedule::from_str(&format!("0 {minute} {hour} {day} {month} {weekday}"))
+            })
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| CronError::Field { line: line.to_owned(), field: format!("{minute} {hour} {day} {month}") })?;
+            .map_err(|_| CronError::Field {
+                line: line.to_owned(),
+                field: format!("{minute} {hour} {day} {month}"),
+            })?;
         let line_understood = Self { alternatives };
         match line_understood.next_after(Time::now()) {
             Some(_) => Ok(line_understood),
@@ -59,7 +70,11 @@ impl CronLine {
     /// The first time it names later than this one; none where the calendar has no such day.
     pub fn next_after(&self, time: Time) -> Option<Time> {
         let time: DateTime<Utc> = DateTime::from_timestamp_micros(time.0)?;
-        self.alternatives.iter().filter_map(|schedule| schedule.after(&time).next()).min().map(|next| Time(next.timestamp_micros()))
+        self.alternatives
+            .iter()
+            .filter_map(|schedule| schedule.after(&time).next())
+            .min()
+            .map(|next| Time(next.timestamp_micros()))
     }
 }
 
@@ -86,7 +101,12 @@ fn weekdays(field: &str) -> Option<String> {
         }
         days.extend((first..=last).step_by(step).map(|day| day % 7 + 1));
     }
-    Some(days.into_iter().map(|day| day.to_string()).collect::<Vec<_>>().join(","))
+    Some(
+        days.into_iter()
+            .map(|day| day.to_string())
+            .collect::<Vec<_>>()
+            .join(","),
+    )
 }
 
 /// 0 for Sunday … 6 for Saturday; 7 is Sunday again.
@@ -101,9 +121,18 @@ mod tests {
     use super::*;
 
     fn next(line: &str, after: &str) -> String {
-        let after = DateTime::parse_from_rfc3339(after).expect("a time").timestamp_micros();
-        let next = line.parse::<CronLine>().expect("a cron line").next_after(Time(after)).expect("a time");
-        DateTime::from_timestamp_micros(next.0).expect("a time").format("%a %Y-%m-%d %H:%M:%S").to_string()
+        let after = DateTime::parse_from_rfc3339(after)
+            .expect("a time")
+            .timestamp_micros();
+        let next = line
+            .parse::<CronLine>()
+            .expect("a cron line")
+            .next_after(Time(after))
+            .expect("a time");
+        DateTime::from_timestamp_micros(next.0)
+            .expect("a time")
+            .format("%a %Y-%m-%d %H:%M:%S")
+            .to_string()
     }
 
     #[test]
@@ -133,7 +162,17 @@ mod tests {
 
     #[test]
     fn what_is_no_line_is_refused_with_what_to_write() {
-        for line in ["", "* * * *", "* * * * * *", "61 * * * *", "* * * * 8", "* * * * */0", "* * * * x", "0 0 31 2 *", "@daily"] {
+        for line in [
+            "",
+            "* * * *",
+            "* * * * * *",
+            "61 * * * *",
+            "* * * * 8",
+            "* * * * */0",
+            "* * * * x",
+            "0 0 31 2 *",
+            "@daily",
+        ] {
             let refusal = line.parse::<CronLine>().expect_err(line).to_string();
             assert!(refusal.contains("cron line"), "{refusal}");
         }

@@ -23,8 +23,19 @@ use crate::typeid;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobChange {
     /// `id` is a new `job_…`, `due_at` in microseconds since 1970 UTC, `payload` JSON.
-    Schedule { id: String, plugin: String, name: String, key: String, due_at: i64, payload: String },
-    Cancel { plugin: String, name: String, key: String },
+    Schedule {
+        id: String,
+        plugin: String,
+        name: String,
+        key: String,
+        due_at: i64,
+        payload: String,
+    },
+    Cancel {
+        plugin: String,
+        name: String,
+        key: String,
+    },
 }
 
 /// A job whose time has come.
@@ -46,11 +57,11 @@ pub struct DueJob {
 
 /// Answers a row where a job waits, for (store, plugin, name, key): what `jobs.cancel` tells its caller.
 pub const WAITING_JOB: &str = "select id from kernel.jobs
-     where store_id = $1 and plugin = $2 and name = $3 and key = $4 and finished_at is null and state = 'waiting'";
+     where store = $1 and plugin = $2 and name = $3 and key = $4 and finished_at is null and state = 'waiting'";
 
-const SCHEDULE: &str = "insert into kernel.jobs as job (id, store_id, plugin, name, key, payload, due_at, run_at)
+const SCHEDULE: &str = "insert into kernel.jobs as job (id, store, plugin, name, key, payload, due_at, run_at)
      values ($1, $2, $3, $4, $5, $6, $7, $8)
-     on conflict (store_id, plugin, name, key) do update
+     on conflict (store, plugin, name, key) do update
      set id = excluded.id, payload = excluded.payload, due_at = excluded.due_at, run_at = excluded.run_at,
          state = 'waiting', attempts = 0, last_error = null, finished_at = null";
 
@@ -59,7 +70,10 @@ pub(super) fn statements(store: i64, changes: &[JobChange]) -> Vec<KernelStateme
     // In key order, as everything that locks several rows.
     let mut last = BTreeMap::new();
     for change in changes {
-        let (JobChange::Schedule { plugin, name, key, .. } | JobChange::Cancel { plugin, name, key }) = change;
+        let (JobChange::Schedule {
+            plugin, name, key, ..
+        }
+        | JobChange::Cancel { plugin, name, key }) = change;
         last.insert((plugin, name, key), change);
     }
     let mut scheduled = Vec::new();
@@ -71,7 +85,7 @@ pub(super) fn statements(store: i64, changes: &[JobChange]) -> Vec<KernelStateme
             }
             JobChange::Cancel { plugin, name, key } => statements.push(KernelStatement::new(
                 "update kernel.jobs set state = 'cancelled', id = $1, finished_at = $2
-                 where store_id = $3 and plugin = $4 and name = $5 and key = $6 and finished_at is null",
+                 where store = $3 and plugin = $4 and name = $5 and key = $6 and finished_at is null",
                 args![typeid::new("job"), Time::now(), store, plugin.clone(), name.clone(), key.clone()],
             )),
         }
@@ -85,7 +99,18 @@ pub(super) fn statements(store: i64, changes: &[JobChange]) -> Vec<KernelStateme
 /// The job of a cron line that has come due.
 pub(super) fn of_schedule(line: &ScheduleLine, due_at: Time) -> KernelStatement {
     let id = typeid::new("job");
-    KernelStatement::new(SCHEDULE, row(line.store, &id, &line.plugin, &line.name, SCHEDULE_KEY, due_at.0, "null"))
+    KernelStatement::new(
+        SCHEDULE,
+        row(
+            line.store,
+            &id,
+            &line.plugin,
+            &line.name,
+            SCHEDULE_KEY,
+            due_at.0,
+            "null",
+        ),
+    )
 }
 
 fn row(
@@ -99,7 +124,16 @@ fn row(
 ) -> Vec<Value<'static>> {
     let texts = [id, plugin, name, key, payload].map(|text| Value::from(text.to_owned()));
     let [id, plugin, name, key, payload] = texts;
-    vec![id, store.into(), plugin, name, key, payload, Time(due_at).into(), Time(due_at).into()]
+    vec![
+        id,
+        store.into(),
+        plugin,
+        name,
+        key,
+        payload,
+        Time(due_at).into(),
+        Time(due_at).into(),
+    ]
 }
 
 pub(super) struct Jobs {
@@ -124,13 +158,13 @@ impl Queue for Jobs {
             .kernel()
             .write(
                 "with ready as materialized (
-                   select position from kernel.jobs
+                   select sequence from kernel.jobs
                    where finished_at is null and state = 'waiting' and run_at <= $1
                      and (leased_until is null or leased_until < $1)
-                   order by run_at, position limit $2 for update skip locked)
+                   order by run_at, sequence limit $2 for update skip locked)
                  update kernel.jobs set lease = $3, leased_until = $4, fence = fence + 1, attempts = attempts + 1
-                 where position in (select position from ready)
-                 returning position, fence, id, store_id, plugin, name, key, payload, due_at, attempts",
+                 where sequence in (select sequence from ready)
+                 returning sequence, fence, id, store, plugin, name, key, payload, due_at, attempts",
                 &args![Time::now(), i64::from(limit), &*self.node, after(lease)],
             )
             .await?;
@@ -140,10 +174,10 @@ impl Queue for Jobs {
     }
 
     fn renew(&self, job: &DueJob, lease: Duration) -> KernelStatement {
-        let Claim { position, fence } = job.claim;
+        let Claim { sequence, fence } = job.claim;
         KernelStatement::new(
-            "update kernel.jobs set leased_until = $1 where position = $2 and lease = $3 and fence = $4",
-            args![after(lease), position, self.node.to_string(), fence],
+            "update kernel.jobs set leased_until = $1 where sequence = $2 and lease = $3 and fence = $4",
+            args![after(lease), sequence, self.node.to_string(), fence],
         )
     }
 
@@ -166,58 +200,86 @@ impl Queue for Jobs {
     }
 
     async fn attempt(&self, consumers: &dyn Consumers, job: &DueJob) -> Result<(), Failure> {
-        let Claim { position, fence } = job.claim;
+        let Claim { sequence, fence } = job.claim;
         let done = KernelStatement::new(
             "update kernel.jobs
              set state = case when id = $1 then 'done' else state end,
                  finished_at = case when id = $1 then $2 else finished_at end,
                  lease = null, leased_until = null
-             where position = $3 and lease = $4 and fence = $5",
-            args![job.id.clone(), Time::now(), position, self.node.to_string(), fence],
+             where sequence = $3 and lease = $4 and fence = $5",
+            args![
+                job.id.clone(),
+                Time::now(),
+                sequence,
+                self.node.to_string(),
+                fence
+            ],
         );
         consumers.run(job, done.expecting(1)).await
     }
 
     fn retry(&self, job: &DueJob, pause: Duration, error: &str) -> KernelStatement {
-        let Claim { position, fence } = job.claim;
+        let Claim { sequence, fence } = job.claim;
         KernelStatement::new(
             "update kernel.jobs
              set run_at = case when id = $1 then $2 else run_at end,
                  last_error = case when id = $1 then $3 else last_error end,
                  lease = null, leased_until = null
-             where position = $4 and lease = $5 and fence = $6",
-            args![job.id.clone(), after(pause), error.to_owned(), position, self.node.to_string(), fence],
+             where sequence = $4 and lease = $5 and fence = $6",
+            args![
+                job.id.clone(),
+                after(pause),
+                error.to_owned(),
+                sequence,
+                self.node.to_string(),
+                fence
+            ],
         )
     }
 
     fn bury(&self, job: &DueJob, error: &str) -> KernelStatement {
-        let Claim { position, fence } = job.claim;
+        let Claim { sequence, fence } = job.claim;
         KernelStatement::new(
             "update kernel.jobs
              set state = case when id = $1 then 'dead' else state end,
                  last_error = case when id = $1 then $2 else last_error end,
                  lease = null, leased_until = null
-             where position = $3 and lease = $4 and fence = $5",
-            args![job.id.clone(), error.to_owned(), position, self.node.to_string(), fence],
+             where sequence = $3 and lease = $4 and fence = $5",
+            args![
+                job.id.clone(),
+                error.to_owned(),
+                sequence,
+                self.node.to_string(),
+                fence
+            ],
         )
     }
 
     fn put_off(&self, job: &DueJob, pause: Duration) -> KernelStatement {
-        let Claim { position, fence } = job.claim;
+        let Claim { sequence, fence } = job.claim;
         KernelStatement::new(
             "update kernel.jobs
              set run_at = case when id = $1 then $2 else run_at end,
                  attempts = case when id = $1 then attempts - 1 else attempts end,
                  lease = null, leased_until = null
-             where position = $3 and lease = $4 and fence = $5",
-            args![job.id.clone(), after(pause), position, self.node.to_string(), fence],
+             where sequence = $3 and lease = $4 and fence = $5",
+            args![
+                job.id.clone(),
+                after(pause),
+                sequence,
+                self.node.to_string(),
+                fence
+            ],
         )
     }
 }
 
 fn read(row: &Row) -> Result<DueJob, SqlError> {
     Ok(DueJob {
-        claim: Claim { position: row.get(0)?, fence: row.get(1)? },
+        claim: Claim {
+            sequence: row.get(0)?,
+            fence: row.get(1)?,
+        },
         id: row.get(2)?,
         store: row.get(3)?,
         plugin: row.get(4)?,

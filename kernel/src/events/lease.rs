@@ -14,7 +14,7 @@ use crate::storage::sql::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     /// The row: the order in which rows were written.
-    pub position: i64,
+    pub sequence: i64,
     /// How often the row has been claimed so far, by whomever.
     pub fence: i64,
 }
@@ -35,7 +35,10 @@ pub(super) fn before(age: Duration) -> Time {
 /// chance, so that what failed together does not come back together.
 pub(super) fn backoff(config: &EventsConfig, failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(32);
-    let full = config.backoff_ms.saturating_mul(1 << doublings).min(config.backoff_cap_ms);
+    let full = config
+        .backoff_ms
+        .saturating_mul(1 << doublings)
+        .min(config.backoff_cap_ms);
     Duration::from_millis(rand::random_range(full / 2..=full))
 }
 
@@ -45,11 +48,24 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_cap_and_differ() {
-        let config = EventsConfig { backoff_ms: 1_000, backoff_cap_ms: 60_000, ..EventsConfig::default() };
-        for (failures, full) in [(1, 1_000), (2, 2_000), (5, 16_000), (7, 60_000), (u32::MAX, 60_000)] {
+        let config = EventsConfig {
+            backoff_ms: 1_000,
+            backoff_cap_ms: 60_000,
+            ..EventsConfig::default()
+        };
+        for (failures, full) in [
+            (1, 1_000),
+            (2, 2_000),
+            (5, 16_000),
+            (7, 60_000),
+            (u32::MAX, 60_000),
+        ] {
             for _ in 0..100 {
                 let pause = backoff(&config, failures).as_millis();
-                assert!((full / 2..=full).contains(&pause), "{failures} failures: {pause} ms");
+                assert!(
+                    (full / 2..=full).contains(&pause),
+                    "{failures} failures: {pause} ms"
+                );
             }
         }
         let pauses: std::collections::BTreeSet<_> = (0..50).map(|_| backoff(&config, 7)).collect();

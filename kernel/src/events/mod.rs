@@ -53,9 +53,18 @@ pub struct Events {
 }
 
 impl Events {
-    pub fn new(sql: Sql, config: EventsConfig, registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn new(
+        sql: Sql,
+        config: EventsConfig,
+        registry: &Registry,
+    ) -> Result<Self, prometheus::Error> {
         let metrics = metrics::Metrics::register(registry)?;
-        Ok(Self { sql, config, signals: runner::Signals::default(), metrics })
+        Ok(Self {
+            sql,
+            config,
+            signals: runner::Signals::default(),
+            metrics,
+        })
     }
 
     /// Begins to deliver events, run jobs, follow schedules and purge. `rules` are those of other modules' tables.

@@ -33,12 +33,15 @@ pub fn settle<'a, Subscribers: IntoIterator<Item = &'a str>>(
     let mut rows = Vec::new();
     for event in published {
         let told = subscribers(&event.publisher, &event.name);
-        rows.extend(told.into_iter().map(|subscriber| row(store, event, subscriber)));
+        rows.extend(
+            told.into_iter()
+                .map(|subscriber| row(store, event, subscriber)),
+        );
     }
     let mut statements = Vec::new();
     if !rows.is_empty() {
         statements.push(KernelStatement::rows(
-            "insert into kernel.deliveries (event_id, store_id, subscriber, publisher, name, key, payload, occurred_at, due_at)
+            "insert into kernel.deliveries (event_id, store, subscriber, publisher, name, key, payload, occurred_at, due_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             rows,
         ));
@@ -48,7 +51,11 @@ pub fn settle<'a, Subscribers: IntoIterator<Item = &'a str>>(
 }
 
 fn row(store: i64, event: &Published, subscriber: &str) -> Vec<Value<'static>> {
-    let key = if event.key.is_empty() { &event.id } else { &event.key };
+    let key = if event.key.is_empty() {
+        &event.id
+    } else {
+        &event.key
+    };
     vec![
         event.id.clone().into(),
         store.into(),

@@ -26,14 +26,14 @@ pub(super) fn own_rules(retention: &RetentionConfig) -> [PurgeRule; 2] {
     [
         PurgeRule {
             table: "deliveries",
-            text: "delete from kernel.deliveries where position in (
-                     select position from kernel.deliveries where finished_at < $1 order by finished_at limit $2)",
+            text: "delete from kernel.deliveries where sequence in (
+                     select sequence from kernel.deliveries where finished_at < $1 order by finished_at limit $2)",
             keep: RetentionConfig::hours(retention.events_hours),
         },
         PurgeRule {
             table: "jobs",
-            text: "delete from kernel.jobs where position in (
-                     select position from kernel.jobs where finished_at < $1 order by finished_at limit $2)",
+            text: "delete from kernel.jobs where sequence in (
+                     select sequence from kernel.jobs where finished_at < $1 order by finished_at limit $2)",
             keep: RetentionConfig::hours(retention.jobs_hours),
         },
     ]
@@ -44,7 +44,10 @@ pub(super) async fn apply(sql: &Sql, rule: &PurgeRule) -> Result<u64, SqlError> 
     let mut total = 0;
     loop {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let deleted = sql.kernel().execute(rule.text, &args![before(rule.keep), limit]).await?;
+        let deleted = sql
+            .kernel()
+            .execute(rule.text, &args![before(rule.keep), limit])
+            .await?;
         total += deleted;
         if deleted < BATCH {
             return Ok(total);

@@ -48,13 +48,33 @@ pub struct Runner {
 }
 
 impl Runner {
-    pub(super) fn start(events: &Events, consumers: &Arc<dyn Consumers>, mut rules: Vec<PurgeRule>) -> Self {
-        let Events { sql, config, signals, metrics } = events;
+    pub(super) fn start(
+        events: &Events,
+        consumers: &Arc<dyn Consumers>,
+        mut rules: Vec<PurgeRule>,
+    ) -> Self {
+        let Events {
+            sql,
+            config,
+            signals,
+            metrics,
+        } = events;
         let (stop, stopped) = watch::channel(false);
         let node: Arc<str> = typeid::new("node").into();
-        let deliveries = Deliveries { sql: sql.clone(), node: Arc::clone(&node) };
+        let deliveries = Deliveries {
+            sql: sql.clone(),
+            node: Arc::clone(&node),
+        };
         let deliveries = Worker::new(events, consumers, &signals.events, deliveries);
-        let jobs = Worker::new(events, consumers, &signals.jobs, Jobs { sql: sql.clone(), node });
+        let jobs = Worker::new(
+            events,
+            consumers,
+            &signals.jobs,
+            Jobs {
+                sql: sql.clone(),
+                node,
+            },
+        );
         rules.extend(purge::own_rules(&config.retention));
         let upkeep = Upkeep {
             sql: sql.clone(),
@@ -69,7 +89,12 @@ impl Runner {
             loops.push(tokio::spawn(deliveries.clone().run(stopped.clone())));
             loops.push(tokio::spawn(jobs.clone().run(stopped)));
         }
-        Self { stop, loops, deliveries, jobs }
+        Self {
+            stop,
+            loops,
+            deliveries,
+            jobs,
+        }
     }
 
     /// Claims nothing more, waits for what runs, and gives the rest back so that another node can take it at once.
@@ -80,7 +105,10 @@ impl Runner {
         for background in self.loops {
             let _ = timeout_at(deadline, background).await;
         }
-        let _ = timeout_at(deadline, async { tokio::join!(self.deliveries.idle(), self.jobs.idle()) }).await;
+        let _ = timeout_at(deadline, async {
+            tokio::join!(self.deliveries.idle(), self.jobs.idle())
+        })
+        .await;
         self.deliveries.give_back().await;
         self.jobs.give_back().await;
     }
@@ -104,12 +132,19 @@ struct Shared<Q> {
 
 impl<Q> Clone for Worker<Q> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
 impl<Q: Queue> Worker<Q> {
-    fn new(events: &Events, consumers: &Arc<dyn Consumers>, signal: &Arc<Notify>, queue: Q) -> Self {
+    fn new(
+        events: &Events,
+        consumers: &Arc<dyn Consumers>,
+        signal: &Arc<Notify>,
+        queue: Q,
+    ) -> Self {
         let shared = Shared {
             queue,
             consumers: Arc::clone(consumers),
@@ -118,7 +153,9 @@ impl<Q: Queue> Worker<Q> {
             signal: Arc::clone(signal),
             room: Arc::new(Semaphore::new(usize::from(events.config.concurrency))),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     async fn run(self, mut stopped: watch::Receiver<bool>) {
@@ -179,7 +216,9 @@ impl<Q: Queue> Worker<Q> {
         let outcome = loop {
             match timeout(self.lease() / 3, &mut attempt).await {
                 Ok(Ok(outcome)) => break outcome,
-                Ok(Err(_panic)) => break Outcome::Failed("the kernel panicked; its log says where".to_owned()),
+                Ok(Err(_panic)) => {
+                    break Outcome::Failed("the kernel panicked; its log says where".to_owned());
+                }
                 Err(_still_running) => self.renew(&row).await,
             }
         };
@@ -191,19 +230,34 @@ impl<Q: Queue> Worker<Q> {
 
     async fn renew(&self, row: &Q::Row) {
         let renewal = self.shared.queue.renew(row, self.lease());
-        if let Err(error) = self.shared.queue.sql().kernel().transaction(vec![renewal]).await {
+        if let Err(error) = self
+            .shared
+            .queue
+            .sql()
+            .kernel()
+            .transaction(vec![renewal])
+            .await
+        {
             tracing::warn!(kind = Q::KIND, %error, "could not renew a lease");
         }
     }
 
     async fn attempt(&self, row: &Q::Row) -> Outcome {
-        let Shared { queue, consumers, config, .. } = &*self.shared;
+        let Shared {
+            queue,
+            consumers,
+            config,
+            ..
+        } = &*self.shared;
         let work = Q::work(row);
         if !consumers.takes_part(work.store, work.plugin) {
             return Outcome::PutOff(PUT_OFF);
         }
         if work.attempts > config.attempts {
-            let error = format!("the kernel stopped during the last of {} attempts", config.attempts);
+            let error = format!(
+                "the kernel stopped during the last of {} attempts",
+                config.attempts
+            );
             return Outcome::Dead(error);
         }
         match queue.attempt(&**consumers, row).await {
@@ -211,7 +265,13 @@ impl<Q: Queue> Worker<Q> {
             Err(Failure::Failed(error)) if work.attempts >= config.attempts => Outcome::Dead(error),
             Err(Failure::Failed(error)) => Outcome::Failed(error),
             Err(Failure::NotNow(reason)) => {
-                tracing::debug!(kind = Q::KIND, id = work.id, plugin = work.plugin, reason, "put off");
+                tracing::debug!(
+                    kind = Q::KIND,
+                    id = work.id,
+                    plugin = work.plugin,
+                    reason,
+                    "put off"
+                );
                 Outcome::PutOff(NOT_NOW)
             }
             Err(Failure::LeaseLost) => Outcome::Lost,
@@ -219,13 +279,24 @@ impl<Q: Queue> Worker<Q> {
     }
 
     async fn record(&self, row: &Q::Row, outcome: Outcome) {
-        let Shared { queue, config, metrics, .. } = &*self.shared;
+        let Shared {
+            queue,
+            config,
+            metrics,
+            ..
+        } = &*self.shared;
         let work = Q::work(row);
-        metrics.outcomes.with_label_values(&[Q::KIND, work.plugin, outcome.label()]).inc();
+        metrics
+            .outcomes
+            .with_label_values(&[Q::KIND, work.plugin, outcome.label()])
+            .inc();
         let statement = match &outcome {
             Outcome::Done => {
                 let delay = (Time::now().0 - work.since).max(0);
-                metrics.delay.with_label_values(&[Q::KIND]).observe(delay as f64 / 1e6);
+                metrics
+                    .delay
+                    .with_label_values(&[Q::KIND])
+                    .observe(delay as f64 / 1e6);
                 return;
             }
             Outcome::Lost => {
@@ -239,8 +310,14 @@ impl<Q: Queue> Worker<Q> {
             }
             Outcome::Dead(error) => {
                 tracing::error!(
-                    kind = Q::KIND, id = work.id, store = work.store, plugin = work.plugin, name = work.name,
-                    attempts = work.attempts, error, "a dead letter: replay or skip it"
+                    kind = Q::KIND,
+                    id = work.id,
+                    store = work.store,
+                    plugin = work.plugin,
+                    name = work.name,
+                    attempts = work.attempts,
+                    error,
+                    "a dead letter: replay or skip it"
                 );
                 queue.bury(row, &bounded(error))
             }
@@ -262,7 +339,9 @@ impl<Q: Queue> Worker<Q> {
         match self.shared.queue.release().await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(kind = Q::KIND, rows, "gave back what had not finished"),
-            Err(error) => tracing::warn!(kind = Q::KIND, %error, "could not give back; others wait for the lease to end"),
+            Err(error) => {
+                tracing::warn!(kind = Q::KIND, %error, "could not give back; others wait for the lease to end")
+            }
         }
     }
 }
@@ -290,14 +369,24 @@ impl Outcome {
 
 fn log(kind: &str, work: &Work<'_>, error: &str) {
     tracing::warn!(
-        kind, id = work.id, store = work.store, plugin = work.plugin, name = work.name, attempts = work.attempts, error,
+        kind,
+        id = work.id,
+        store = work.store,
+        plugin = work.plugin,
+        name = work.name,
+        attempts = work.attempts,
+        error,
         "not done"
     );
 }
 
 /// One line of bounded length: a plugin's words end up in an operator's terminal.
 fn bounded(error: &str) -> String {
-    error.chars().map(|c| if c.is_control() { ' ' } else { c }).take(ERROR_CHARACTERS).collect()
+    error
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(ERROR_CHARACTERS)
+        .collect()
 }
 
 /// Cron lines, gauges, purge.
@@ -312,11 +401,17 @@ struct Upkeep {
 
 impl Upkeep {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
-        let (mut reconcile, mut gauges, mut purge) =
-            (Every::new(RECONCILE_EVERY), Every::new(GAUGES_EVERY), Every::new(PURGE_EVERY));
+        let (mut reconcile, mut gauges, mut purge) = (
+            Every::new(RECONCILE_EVERY),
+            Every::new(GAUGES_EVERY),
+            Every::new(PURGE_EVERY),
+        );
         while !*stopped.borrow() {
             if reconcile.due() {
-                warn_of("reconciling schedules", self.schedules.reconcile(&*self.consumers).await);
+                warn_of(
+                    "reconciling schedules",
+                    self.schedules.reconcile(&*self.consumers).await,
+                );
             }
             match self.schedules.tick(&*self.consumers).await {
                 Ok(0) => {}
@@ -324,7 +419,10 @@ impl Upkeep {
                 Err(error) => warn_of("looking for due schedules", Err(error)),
             }
             if gauges.due() {
-                warn_of("counting the backlog", backlog::gauge(&self.sql, &self.metrics.backlog).await);
+                warn_of(
+                    "counting the backlog",
+                    backlog::gauge(&self.sql, &self.metrics.backlog).await,
+                );
             }
             if purge.due() {
                 self.purge().await;
@@ -340,8 +438,14 @@ impl Upkeep {
     async fn purge(&self) {
         for rule in &self.rules {
             match purge::apply(&self.sql, rule).await {
-                Ok(rows) => self.metrics.purged.with_label_values(&[rule.table]).inc_by(rows),
-                Err(error) => tracing::warn!(table = rule.table, %error, "could not purge; trying again later"),
+                Ok(rows) => self
+                    .metrics
+                    .purged
+                    .with_label_values(&[rule.table])
+                    .inc_by(rows),
+                Err(error) => {
+                    tracing::warn!(table = rule.table, %error, "could not purge; trying again later")
+                }
             }
         }
     }

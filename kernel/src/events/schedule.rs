@@ -27,17 +27,28 @@ impl Schedules {
         let recorded = self.recorded().await?;
         let declared = consumers.schedules();
         let now = Time::now();
-        let changed = declared.iter().filter(|line| recorded.get(&identity(line)) != Some(&line.cron));
+        let changed = declared
+            .iter()
+            .filter(|line| recorded.get(&identity(line)) != Some(&line.cron));
         let rows: Vec<_> = changed
             .filter_map(|line| {
                 let next = next_time(line, now)?;
-                Some(args![line.store, line.plugin.clone(), line.name.clone(), line.cron.clone(), next].into())
+                Some(
+                    args![
+                        line.store,
+                        line.plugin.clone(),
+                        line.name.clone(),
+                        line.cron.clone(),
+                        next
+                    ]
+                    .into(),
+                )
             })
             .collect();
         if !rows.is_empty() {
             let statement = KernelStatement::rows(
-                "insert into kernel.schedules as line (store_id, plugin, name, cron, next_at) values ($1, $2, $3, $4, $5)
-                 on conflict (store_id, plugin, name) do update set cron = excluded.cron, next_at = excluded.next_at
+                "insert into kernel.schedules as line (store, plugin, name, cron, next_at) values ($1, $2, $3, $4, $5)
+                 on conflict (store, plugin, name) do update set cron = excluded.cron, next_at = excluded.next_at
                  where line.cron <> excluded.cron",
                 rows,
             );
@@ -47,8 +58,17 @@ impl Schedules {
     }
 
     async fn recorded(&self) -> Result<HashMap<(i64, String, String), String>, SqlError> {
-        let rows = self.sql.kernel().fetch_all("select store_id, plugin, name, cron from kernel.schedules", &[]).await?;
-        rows.iter().map(|row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?))).collect()
+        let rows = self
+            .sql
+            .kernel()
+            .fetch_all(
+                "select store, plugin, name, cron from kernel.schedules",
+                &[],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))
+            .collect()
     }
 
     /// Makes a job of each line that has come due. Answers how many.
@@ -61,7 +81,10 @@ impl Schedules {
         let declared: HashSet<ScheduleLine> = consumers.schedules().into_iter().collect();
         let mut made = 0;
         for (line, due_at) in due {
-            let next = declared.contains(&line).then(|| next_time(&line, now)).flatten();
+            let next = declared
+                .contains(&line)
+                .then(|| next_time(&line, now))
+                .flatten();
             let statements = match next {
                 Some(next) => advance(&line, due_at, next),
                 None => forget(&line, due_at),
@@ -77,10 +100,19 @@ impl Schedules {
     }
 
     async fn due(&self, now: Time) -> Result<Vec<(ScheduleLine, Time)>, SqlError> {
-        let text = "select store_id, plugin, name, cron, next_at from kernel.schedules where next_at <= $1 order by next_at limit $2";
-        let rows = self.sql.kernel().fetch_all(text, &args![now, BATCH]).await?;
+        let text = "select store, plugin, name, cron, next_at from kernel.schedules where next_at <= $1 order by next_at limit $2";
+        let rows = self
+            .sql
+            .kernel()
+            .fetch_all(text, &args![now, BATCH])
+            .await?;
         let read = |row: &crate::storage::sql::Row| {
-            let line = ScheduleLine { store: row.get(0)?, plugin: row.get(1)?, name: row.get(2)?, cron: row.get(3)? };
+            let line = ScheduleLine {
+                store: row.get(0)?,
+                plugin: row.get(1)?,
+                name: row.get(2)?,
+                cron: row.get(3)?,
+            };
             Ok((line, row.get(4)?))
         };
         rows.iter().map(read).collect()
@@ -98,8 +130,14 @@ fn next_time(line: &ScheduleLine, now: Time) -> Option<Time> {
 
 fn advance(line: &ScheduleLine, due_at: Time, next: Time) -> Vec<KernelStatement> {
     let moved = KernelStatement::new(
-        "update kernel.schedules set next_at = $1 where store_id = $2 and plugin = $3 and name = $4 and next_at = $5",
-        args![next, line.store, line.plugin.clone(), line.name.clone(), due_at],
+        "update kernel.schedules set next_at = $1 where store = $2 and plugin = $3 and name = $4 and next_at = $5",
+        args![
+            next,
+            line.store,
+            line.plugin.clone(),
+            line.name.clone(),
+            due_at
+        ],
     );
     vec![moved.expecting(1), jobs::of_schedule(line, due_at)]
 }
@@ -107,7 +145,7 @@ fn advance(line: &ScheduleLine, due_at: Time, next: Time) -> Vec<KernelStatement
 /// Of a plugin that does not take part any more. Should it come back, it starts with its next time.
 fn forget(line: &ScheduleLine, due_at: Time) -> Vec<KernelStatement> {
     vec![KernelStatement::new(
-        "delete from kernel.schedules where store_id = $1 and plugin = $2 and name = $3 and next_at = $4",
+        "delete from kernel.schedules where store = $1 and plugin = $2 and name = $3 and next_at = $4",
         args![line.store, line.plugin.clone(), line.name.clone(), due_at],
     )]
 }
