@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::package::Package;
 use super::upgrade::InstallError;
-use crate::storage::sql::border::{Schema, Table, View};
+use crate::storage::sql::border::{self, Class, Schema, View};
 use crate::storage::sql::{PluginMigration, Sql, Step};
 
 pub(super) struct Plan {
@@ -27,10 +27,17 @@ pub(super) fn plan(package: &Package, applied: &BTreeMap<String, String>) -> Res
     check_history(package, applied)?;
     let refuse = |file: &str, reason: String| InstallError::Migration { file: file.to_owned(), reason };
     let mut schema = Schema::empty(package.name()).map_err(|refusal| refuse("", refusal.to_string()))?;
-    let new_files = Vec::new();
-    let contracts = false;
-    if let Some(migration) = package.migrations.first() {
-        return Err(refuse(&migration.file, "the border can't plan migrations yet".to_owned()));
+    let mut new_files = Vec::new();
+    let mut contracts = false;
+    for migration in &package.migrations {
+        let planned = border::plan_migration(&schema, &migration.file, &migration.text);
+        let planned = planned.map_err(|refusal| refuse(&migration.file, refusal.to_string()))?;
+        schema = planned.schema_after;
+        if !applied.contains_key(&migration.file) {
+            contracts |= planned.class == Class::Contract;
+            let steps = planned.steps.into_iter().map(step).collect();
+            new_files.push(PluginMigration { file: migration.file.clone(), checksum: migration.checksum(), steps });
+        }
     }
     let views = package.manifest.views.iter();
     let views = views.map(|(name, text)| View { name: name.clone(), text: text.clone() }).collect();
@@ -61,12 +68,16 @@ fn check_history(package: &Package, applied: &BTreeMap<String, String>) -> Resul
     }
 }
 
-/// Drops every table, those that others refer to last. Recorded by nothing: the record goes as well.
+/// Drops every table. Recorded by nothing: the record goes as well.
 pub(super) fn purge(schema: &Schema) -> PluginMigration {
-    let drop = |table: &Table| Step::Schema {
-        postgres: format!("drop table \"{}\".\"{}\"", schema.plugin, table.name),
-        sqlite: format!("drop table \"{}.{}\"", schema.plugin, table.name),
-    };
-    let steps = schema.tables.iter().rev().map(drop).collect();
-    PluginMigration { file: "purge".to_owned(), checksum: String::new(), steps }
+    PluginMigration { file: "purge".to_owned(), checksum: String::new(), steps: vec![step(border::plan_drop(schema))] }
+}
+
+fn step(planned: border::Step) -> Step {
+    match planned {
+        border::Step::Ddl { postgres, sqlite, .. } => {
+            Step::Schema { postgres: postgres.join(";\n"), sqlite: sqlite.join(";\n") }
+        }
+        border::Step::Data { prepared, .. } => Step::Data(prepared),
+    }
 }

@@ -285,7 +285,7 @@ fn read_contracts(text: Option<&str>) -> Result<BTreeMap<String, Contract>, Pack
     let mut contracts = BTreeMap::new();
     for file in files {
         let contract = Contract::read(&file).map_err(refuse)?;
-        let name = contract.name.clone();
+        let name = contract.name().to_owned();
         if contracts.insert(name.clone(), contract).is_some() {
             return Err(refuse(format!("`{name}` appears twice")));
         }

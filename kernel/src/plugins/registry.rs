@@ -234,8 +234,8 @@ impl Loader<'_> {
         let limits = call_limits(&manifest, self.config);
         let contracts = contracts.iter().map(|text| Contract::read(text).map_err(anyhow::Error::msg));
         let contracts = contracts.collect::<Result<Vec<_>>>()?;
-        let called = contracts.iter().filter(|contract| manifest.capabilities.services.contains(&contract.name));
-        let checks = called.map(|contract| Ok((contract.name.clone(), services::checks(contract)?)));
+        let called = contracts.iter().filter(|contract| manifest.capabilities.services.iter().any(|name| name == contract.name()));
+        let checks = called.map(|contract| Ok((contract.name().to_owned(), services::checks(contract)?)));
         let checks = checks.collect::<Result<_, String>>().map_err(anyhow::Error::msg)?;
         let schema = Arc::new(schema);
         // An upgrade in which both versions run must not double what the plugin may use.
@@ -243,7 +243,7 @@ impl Loader<'_> {
         let name: Arc<str> = manifest.plugin.name.as_str().into();
         Ok(Plugin {
             version: semver::Version::parse(&manifest.plugin.version)?,
-            contract_digests: contracts.iter().map(|one| (one.name.clone(), one.digest.clone())).collect(),
+            contract_digests: contracts.iter().map(|one| (one.name().to_owned(), one.digest.clone())).collect(),
             statements: Statements::new(Border::new(schema.clone(), views), recorded_sql),
             settings: settings::Form::new(&descriptor).map_err(anyhow::Error::msg)?,
             contracts: checks,

@@ -392,16 +392,16 @@ fn bump() -> KernelStatement {
 fn check_contracts(package: &Package, descriptor: &Descriptor, installed: &Installed) -> Vec<String> {
     let mut found = Vec::new();
     for contract in package.contracts.values() {
-        if package.manifest.capabilities.provides.contains(&contract.name)
+        if package.manifest.capabilities.provides.iter().any(|name| name == contract.name())
             && let Err(reason) = contract.check_provider(descriptor)
         {
             found.push(reason);
         }
         let other = installed.plugins().filter(|plugin| *plugin.name != *package.name()).find(|plugin| {
-            plugin.contract_digests.get(&contract.name).is_some_and(|digest| *digest != contract.digest)
+            plugin.contract_digests.get(contract.name()).is_some_and(|digest| *digest != contract.digest)
         });
         if let Some(other) = other {
-            found.push(format!("its contract of `{}` is not the one that `{}` has", contract.name, other.name));
+            found.push(format!("its contract of `{}` is not the one that `{}` has", contract.name(), other.name));
         }
     }
     found
