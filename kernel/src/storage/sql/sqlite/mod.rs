@@ -120,7 +120,7 @@ impl SqliteConnection {
         let prepared = statement.prepared;
         let mut arguments = SqliteArguments::default();
         for (position, argument) in statement.arguments.into_iter().enumerate() {
-            let argument = match prepared.argument_types.get(position).copied().flatten() {
+            let argument = match prepared.argument_types.get(position).copied() {
                 Some(kind) => argument.fit(kind).map_err(|problem| {
                     SqlError::Arguments(format!("argument ${} {problem}", position + 1))
                 })?,
