@@ -74,7 +74,7 @@ impl Auth {
         }
         let successor = self.successor(asked.store, token);
         match presented.used_at {
-            None => self.rotate(asked.store, token, &successor, &presented, arrived).await?,
+            None => self.rotate(asked.store, token, &successor, &presented).await?,
             Some(used_at) => self.used_again(asked.store, &presented, used_at, arrived).await?,
         }
         let verified_email = presented.verified.then(|| presented.email.clone());
@@ -146,7 +146,8 @@ impl Auth {
         }))
     }
 
-    async fn rotate(&self, store: &Store, token: &str, successor: &str, presented: &Presented, now: Time) -> Result<(), Problem> {
+    async fn rotate(&self, store: &Store, token: &str, successor: &str, presented: &Presented) -> Result<(), Problem> {
+        let now = Time::now();
         let statements = vec![
             // First the session's row: a revocation waits for it, or has had it.
             KernelStatement::new(
