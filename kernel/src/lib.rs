@@ -1,6 +1,8 @@
 //! The commerce kernel: it serves, stores, authenticates, and runs plugins; it knows nothing about commerce itself.
 
 pub mod caller;
+pub mod config;
 pub mod http;
+pub mod secrets;
 pub mod storage;
 pub mod stores;
