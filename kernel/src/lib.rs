@@ -6,3 +6,5 @@ pub mod http;
 pub mod secrets;
 pub mod storage;
 pub mod stores;
+pub mod telemetry;
+pub mod typeid;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::answers::Answer;
 
@@ -20,7 +20,6 @@ pub enum Effort {
     Kept,
 }
 
-static VARY_ENCODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
 static BROTLI: HeaderValue = HeaderValue::from_static("br");
 static GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
@@ -79,11 +78,6 @@ fn compress_now(body: &[u8], encoding: Encoding, effort: Effort) -> Option<Bytes
         }
     };
     (compressed.len() < body.len()).then(|| Bytes::from(compressed))
-}
-
-/// Caches between here and the client must know, also where this answer was not compressed.
-pub(super) fn mark_varying(headers: &mut HeaderMap) {
-    headers.append(VARY, VARY_ENCODING.clone());
 }
 
 pub(super) fn use_compressed(answer: &mut Answer, encoding: Encoding, body: Bytes) {

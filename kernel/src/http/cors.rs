@@ -10,13 +10,14 @@ use http::header::{
 use http::{Method, StatusCode};
 
 use super::answers::{Answer, allow};
-use super::config::HttpConfig;
 
 /// Request headers that the kernel itself reads; each route adds those that its descriptor declares.
 const KERNEL_HEADERS: [&str; 8] =
     ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Api-Key", "X-Request-Id", "X-Store"];
 
 static ANY: HeaderValue = HeaderValue::from_static("*");
+/// Two hours: what browsers keep at most anyway.
+static MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 static VARY_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
 static EXPOSED: HeaderValue =
     HeaderValue::from_static("ETag, Retry-After, X-Request-Id, Location, Link, Idempotency-Replayed, Content-Disposition");
@@ -24,7 +25,6 @@ static EXPOSED: HeaderValue =
 #[derive(Debug)]
 pub struct Cors {
     origins: Origins,
-    max_age: HeaderValue,
 }
 
 #[derive(Debug)]
@@ -34,14 +34,14 @@ enum Origins {
 }
 
 impl Cors {
-    pub fn new(config: &HttpConfig) -> Self {
-        let origins = if config.cors_origins.iter().any(|origin| origin == "*") {
+    pub fn new(allowed: &[String]) -> Self {
+        let origins = if allowed.iter().any(|origin| origin == "*") {
             Origins::Any
         } else {
-            let listed = config.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+            let listed = allowed.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
             Origins::Listed(listed.collect())
         };
-        Self { origins, max_age: HeaderValue::from(config.cors_max_age_seconds) }
+        Self { origins }
     }
 
     pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
@@ -55,7 +55,7 @@ impl Cors {
             answer.headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         }
         answer.headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers.clone());
-        answer.headers.insert(ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
+        answer.headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE.clone());
         answer
     }
 
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn listed() -> Cors {
-        Cors::new(&HttpConfig { cors_origins: vec!["https://shop.example".into()], ..HttpConfig::default() })
+        Cors::new(&["https://shop.example".into()])
     }
 
     #[test]

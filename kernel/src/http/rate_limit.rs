@@ -11,35 +11,28 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 
-use super::config::{RateLimitConfig, networks};
 use super::problem::{Code, Problem};
-
-/// A route on which guesses are worth something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strictness {
-    Login,
-    Register,
-}
+use crate::config::RateLimitsConfig;
 
 pub struct RateLimits {
     addresses: Limit<IpAddr>,
-    identities: Limit<Arc<str>>,
-    logins: Limit<IpAddr>,
-    registrations: Limit<IpAddr>,
+    callers: Limit<Arc<str>>,
+    sign_ins: Limit<IpAddr>,
+    /// Networks that only the limit for signing in holds for.
     spared: Vec<IpNet>,
 }
 
 impl RateLimits {
-    pub fn new(config: &RateLimitConfig) -> Result<Self, String> {
-        Ok(Self {
-            addresses: Limit::per_second(config.address_per_second, config.address_burst),
-            identities: Limit::per_second(config.identity_per_second, config.identity_burst),
-            logins: Limit::per_minute(config.login_per_minute),
-            registrations: Limit::per_minute(config.register_per_minute),
-            spared: networks("http.rate_limit.spared", &config.spared)?,
-        })
+    pub fn new(config: &RateLimitsConfig) -> Self {
+        Self {
+            addresses: Limit::per_minute(config.per_address),
+            callers: Limit::per_minute(config.per_caller),
+            sign_ins: Limit::per_minute(config.sign_in_per_address),
+            spared: config.spared.clone(),
+        }
     }
 
+    /// For requests that prove nothing, and for proofs that were refused.
     pub fn check_address(&self, address: IpAddr) -> Result<(), Problem> {
         if self.addresses.is_off() || self.spared.iter().any(|network| network.contains(&address)) {
             return Ok(());
@@ -47,27 +40,23 @@ impl RateLimits {
         self.addresses.check(&neighbourhood(address))
     }
 
-    pub fn check_identity(&self, identity: &str) -> Result<(), Problem> {
-        if self.identities.is_off() {
+    pub fn check_caller(&self, identity: &str) -> Result<(), Problem> {
+        if self.callers.is_off() {
             return Ok(());
         }
-        self.identities.check(&Arc::from(identity))
+        self.callers.check(&Arc::from(identity))
     }
 
-    pub fn check_strictly(&self, strictness: Strictness, address: IpAddr) -> Result<(), Problem> {
-        let limit = match strictness {
-            Strictness::Login => &self.logins,
-            Strictness::Register => &self.registrations,
-        };
-        limit.check(&neighbourhood(address))
+    /// For the routes on which a guess is worth something.
+    pub fn check_sign_in(&self, address: IpAddr) -> Result<(), Problem> {
+        self.sign_ins.check(&neighbourhood(address))
     }
 
     /// Forgets clients that have been quiet; without it a scan through many addresses would fill the memory.
     pub fn forget_quiet(&self) {
         self.addresses.forget_quiet();
-        self.identities.forget_quiet();
-        self.logins.forget_quiet();
-        self.registrations.forget_quiet();
+        self.callers.forget_quiet();
+        self.sign_ins.forget_quiet();
     }
 }
 
@@ -85,11 +74,6 @@ fn neighbourhood(address: IpAddr) -> IpAddr {
 struct Limit<K: Hash + Eq + Clone>(Option<DefaultKeyedRateLimiter<K>>);
 
 impl<K: Hash + Eq + Clone> Limit<K> {
-    fn per_second(rate: u32, burst: u32) -> Self {
-        let quota = NonZeroU32::new(rate).map(|rate| Quota::per_second(rate).allow_burst(NonZeroU32::new(burst).unwrap_or(rate)));
-        Self(quota.map(RateLimiter::keyed))
-    }
-
     fn per_minute(rate: u32) -> Self {
         Self(NonZeroU32::new(rate).map(|rate| RateLimiter::keyed(Quota::per_minute(rate))))
     }
@@ -122,34 +106,38 @@ fn whole_seconds(wait: Duration) -> u32 {
 mod tests {
     use super::*;
 
-    fn limits(address_per_second: u32, login_per_minute: u32) -> RateLimits {
-        let config = RateLimitConfig { address_per_second, address_burst: 2, login_per_minute, ..RateLimitConfig::default() };
-        RateLimits::new(&config).unwrap()
+    fn limits() -> RateLimits {
+        RateLimits::new(&RateLimitsConfig {
+            per_address: 2,
+            per_caller: 2,
+            sign_in_per_address: 1,
+            spared: vec!["127.0.0.0/8".parse().unwrap()],
+        })
     }
 
     #[test]
     fn an_address_is_told_how_long_to_wait_and_others_are_not_affected() {
-        let limits = limits(1, 1);
+        let limits = limits();
         let noisy = "203.0.113.1".parse().unwrap();
         assert!(limits.check_address(noisy).is_ok() && limits.check_address(noisy).is_ok());
         let problem = limits.check_address(noisy).unwrap_err();
-        assert_eq!((problem.status, problem.retry_after_seconds), (429, Some(1)));
+        assert_eq!((problem.status, problem.retry_after_seconds), (429, Some(30)));
         assert!(limits.check_address("203.0.113.2".parse().unwrap()).is_ok());
     }
 
     #[test]
     fn walking_through_a_64_does_not_help() {
-        let limits = limits(1, 1);
+        let limits = limits();
         let refused = (0..10).filter(|host| limits.check_address(format!("2001:db8::{host:x}").parse().unwrap()).is_err()).count();
         assert_eq!(refused, 8);
     }
 
     #[test]
-    fn the_own_machine_is_spared_but_not_from_the_strict_limit() {
-        let limits = limits(1, 1);
+    fn the_own_machine_is_spared_but_not_when_it_signs_in() {
+        let limits = limits();
         let own = "127.0.0.1".parse().unwrap();
         assert!((0..10).all(|_| limits.check_address(own).is_ok()));
-        assert!(limits.check_strictly(Strictness::Login, own).is_ok());
-        assert!(limits.check_strictly(Strictness::Login, own).is_err());
+        assert!(limits.check_sign_in(own).is_ok());
+        assert!(limits.check_sign_in(own).is_err());
     }
 }

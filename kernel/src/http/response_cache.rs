@@ -21,13 +21,13 @@ use tokio::sync::watch;
 
 use super::answers::Answer;
 use super::compression::{self, Effort, Encoding};
-use super::config::ResponseCacheConfig;
 
 pub static CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
 /// A plugin that tags every answer with a new name must not grow the kernel: beyond this an answer is not kept.
 const MOST_TAGS: usize = 64;
 const LONGEST_TAG: usize = 256;
+const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
 /// No call runs longer than this, so that an invalidation this old concerns no call any more.
 const LONGEST_CALL: Duration = Duration::from_secs(600);
 
@@ -37,7 +37,8 @@ pub struct ResponseCache {
     clock: AtomicU64,
     tags: Mutex<Tags>,
     flights: Mutex<HashMap<Key, watch::Receiver<()>>>,
-    config: ResponseCacheConfig,
+    /// 0: off.
+    max_bytes: u64,
     longest: Duration,
 }
 
@@ -103,25 +104,25 @@ pub enum Found {
 
 impl ResponseCache {
     /// `longest` bounds how old an answer gets on a node that cannot hear the invalidations of others.
-    pub fn new(config: &ResponseCacheConfig, longest: Option<Duration>) -> Self {
+    pub fn new(max_mib: u32, longest: Option<Duration>) -> Self {
+        let max_bytes = u64::from(max_mib) << 20;
         let answers = moka::sync::Cache::builder()
-            .max_capacity(u64::from(config.max_mib) * 1024 * 1024)
+            .max_capacity(max_bytes)
             .weigher(|key: &Key, kept: &Arc<Kept>| kept.weight(key))
             .expire_after(UntilMaxAge)
             .build();
-        let by_config = Duration::from_secs(u64::from(config.max_age_seconds));
         Self {
             answers,
             clock: AtomicU64::new(0),
             tags: Mutex::default(),
             flights: Mutex::default(),
-            config: config.clone(),
-            longest: longest.map_or(by_config, |longest| longest.min(by_config)),
+            max_bytes,
+            longest: longest.unwrap_or(LONGEST_AGE),
         }
     }
 
     pub fn is_on(&self) -> bool {
-        self.config.max_mib > 0
+        self.max_bytes > 0
     }
 
     /// `shared`: whether the route's answers were kept so far. Only then is it worth waiting for someone else's.
@@ -215,7 +216,7 @@ impl Making {
         let Some(max_age) = max_age(answer).map(|age| age.min(self.cache.longest)) else { return false };
         let tags = tag_names(answer);
         if max_age.is_zero()
-            || answer.body.len() > self.cache.config.max_answer_kib as usize * 1024
+            || answer.body.len() as u64 > self.cache.max_bytes / 16
             || tags.len() > MOST_TAGS
             || tags.iter().any(|tag| tag.len() > LONGEST_TAG)
         {
@@ -324,7 +325,7 @@ mod tests {
     use crate::http::answers::JSON;
 
     fn cache() -> Arc<ResponseCache> {
-        Arc::new(ResponseCache::new(&ResponseCacheConfig::default(), None))
+        Arc::new(ResponseCache::new(16, None))
     }
 
     fn key(path: &str) -> Key {
@@ -411,7 +412,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_cannot_hear_others_serves_nothing_old() {
-        let cache = Arc::new(ResponseCache::new(&ResponseCacheConfig::default(), Some(Duration::from_millis(30))));
+        let cache = Arc::new(ResponseCache::new(16, Some(Duration::from_millis(30))));
         assert!(making(&cache, "/a").await.keep("shop", 1, &tagged("1")));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(matches!(look(&cache, "/a").await, Found::Missing(_)));
