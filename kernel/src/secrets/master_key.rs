@@ -24,8 +24,8 @@ pub struct MasterKey(Secret<[u8; 32]>);
 /// write access to the database, one store's password would otherwise be read through another store's plugin.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// `store_…`, or empty for what belongs to no store.
-    pub store: &'a str,
+    /// The store's number; 0 for what belongs to no single store.
+    pub store: i64,
     pub plugin: &'a str,
     pub name: &'a str,
 }
@@ -187,8 +187,8 @@ impl std::fmt::Debug for MasterKey {
 impl Place<'_> {
     /// Each part with its length: ("a", "bc") and ("ab", "c") are two places.
     fn associated_data(&self) -> Vec<u8> {
-        let mut data = Vec::new();
-        for part in [self.store, self.plugin, self.name] {
+        let mut data = self.store.to_be_bytes().to_vec();
+        for part in [self.plugin, self.name] {
             data.extend_from_slice(&(part.len() as u64).to_be_bytes());
             data.extend_from_slice(part.as_bytes());
         }
@@ -196,12 +196,10 @@ impl Place<'_> {
     }
 
     fn describe(&self) -> String {
-        let store = if self.store.is_empty() {
-            "all stores"
-        } else {
-            self.store
-        };
-        format!("{}.{} of {store}", self.plugin, self.name)
+        match self.store {
+            0 => format!("{}.{}", self.plugin, self.name),
+            store => format!("{}.{} of store {store}", self.plugin, self.name),
+        }
     }
 }
 
@@ -232,7 +230,7 @@ mod tests {
     use super::*;
 
     const PLACE: Place<'static> = Place {
-        store: "store_a",
+        store: 1,
         plugin: "mailer",
         name: "password",
     };
@@ -243,8 +241,7 @@ mod tests {
         let sealed = key.seal(PLACE, b"hunter2").unwrap();
         assert_eq!(key.open(PLACE, &sealed).unwrap().expose(), b"hunter2");
         for elsewhere in [
-            Place {
-                store: "store_b",
+            Place { store: 2,
                 ..PLACE
             },
             Place {
@@ -255,11 +252,7 @@ mod tests {
                 name: "other",
                 ..PLACE
             },
-            Place {
-                store: "store_am",
-                plugin: "ailer",
-                ..PLACE
-            },
+            Place { plugin: "mailerp", name: "assword", ..PLACE },
         ] {
             assert!(matches!(
                 key.open(elsewhere, &sealed),
