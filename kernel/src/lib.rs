@@ -10,5 +10,6 @@ pub mod plugins;
 pub mod secrets;
 pub mod storage;
 pub mod stores;
+pub mod telemetry;
 pub mod typeid;
 pub mod versions;

@@ -175,7 +175,8 @@ pub const KEYS: &[Key] = &[
 
     integer("rate_limits.per_address", "6000", 0, 100 * MEGA, "Requests of one address that carry no credentials."),
     integer("rate_limits.per_caller", "12000", 0, 100 * MEGA, "Requests of one account or API key."),
-    integer("rate_limits.sign_in_per_address", "30", 0, MEGA, "Requests of one address to register, login and refresh together."),
+    integer("rate_limits.sign_in_per_address", "60", 0, MEGA, "Requests of one address to register, login and refresh together."),
+    list("rate_limits.spared", "[\"127.0.0.0/8\", \"::1/128\"]", "Networks that per_address does not hold for. The own machine is among them: what arrives from there is a proxy that nobody declared, and all its clients would share one limit."),
 
     text_optional("stores.default", "demo", "The store of a request that names none by host, X-Store or key. Absent: the only store, if there is one; else the answer is 404."),
 

@@ -75,6 +75,7 @@ pub struct RateLimitsConfig {
     pub per_address: u32,
     pub per_caller: u32,
     pub sign_in_per_address: u32,
+    pub spared: Vec<ipnet::IpNet>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

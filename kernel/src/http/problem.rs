@@ -88,6 +88,7 @@ codes! {
     InvalidQuery = 422 "invalid_query", "Invalid query", "Correct the query parameters that errors names.";
     IdempotencyKeyReused = 422 "idempotency_key_reused", "Idempotency-Key reused", "Use a new key for a request with another body.";
     RateLimited = 429 "rate_limited", "Too many requests", "Wait as long as Retry-After says.";
+    HeadersTooLarge = 431 "headers_too_large", "Headers too large", "Send fewer and shorter headers.";
     Internal = 500 "internal", "Internal error", "This is our fault: report it with the request_id.";
     PluginFailed = 500 "plugin_failed", "The module failed", "This is our fault: report it with the request_id.";
     Unavailable = 503 "unavailable", "Unavailable", "Nothing was done: retry after Retry-After.";
