@@ -19,66 +19,83 @@ create table kernel.idempotency (
 );
 create index idempotency_created on kernel.idempotency (created_at);
 
--- The outbox: one row per event and subscriber, written in the transaction that the event tells of.
+-- Events, jobs and cron lines: owned by kernel/src/events.
 --
--- Only the oldest row of a (store, subscriber, key) that is not done may be claimed, so that order holds per key. A dead one
--- is not done: it holds its key back until an operator replays or skips it.
+-- Rows are inserted just before COMMIT and have no foreign key to stores: each would lock the row of its store, which all
+-- checkouts of that store share. Deleting a store deletes them in the same transaction.
+
+-- One row per event and subscriber.
 create table kernel.deliveries (
+    -- Given out at insertion. Of two units of work that wait for each other's row locks the later one has the higher.
     sequence bigint generated always as identity primary key,
-    store bigint not null references kernel.stores (number) on delete cascade,
-    event text not null,
+    event_id text not null,
+    store bigint not null,
+    subscriber text not null,
     publisher text not null,
     name text not null,
     key text not null,
     payload text not null,
+    -- waiting, dead; finished: done, skipped
+    state text not null default 'waiting' check (state in ('waiting', 'dead', 'done', 'skipped')),
     occurred_at timestamptz not null,
-    subscriber text not null,
+    -- When it may be tried next.
+    due_at timestamptz not null,
     attempts bigint not null default 0,
-    next_at timestamptz not null,
-    lease_until timestamptz,
-    lease_by text,
-    done_at timestamptz,
-    dead_at timestamptz,
     last_error text,
-    unique (event, subscriber)
+    -- Who tries it now, until when, and how often it has been claimed: see events/lease.rs.
+    lease text,
+    leased_until timestamptz,
+    fence bigint not null default 0,
+    finished_at timestamptz
 );
--- What may be due, oldest first.
-create index deliveries_due on kernel.deliveries (next_at, sequence) where done_at is null and dead_at is null;
--- Is there an older one of the same key?
-create index deliveries_order on kernel.deliveries (subscriber, store, key, sequence) where done_at is null;
-create index deliveries_dead on kernel.deliveries (dead_at) where done_at is null and dead_at is not null;
--- For the purge.
-create index deliveries_done on kernel.deliveries (done_at) where done_at is not null;
 
--- At most one job waits per (plugin, name, key): scheduling again moves it, and counts `generation` up, so that a run that
--- is under way does not delete what it was moved to. `key` is unique within the store; a run deletes its row.
+-- To claim what is due; finished rows, by far the most, are in none of the first two.
+create index deliveries_due on kernel.deliveries (due_at, sequence) where finished_at is null;
+-- To know whether an older row of the same key holds this one back.
+create index deliveries_key on kernel.deliveries (store, subscriber, publisher, key, sequence) where finished_at is null;
+create index deliveries_event on kernel.deliveries (event_id);
+create index deliveries_finished on kernel.deliveries (finished_at) where finished_at is not null;
+-- Of the few rows under way, so that a node that stops can give its own back.
+create index deliveries_lease on kernel.deliveries (lease) where lease is not null;
+
+-- One row per (store, plugin, name, key).
 create table kernel.jobs (
-    id text not null primary key,
-    store bigint not null references kernel.stores (number) on delete cascade,
+    sequence bigint generated always as identity primary key,
+    -- Another one each time it is scheduled.
+    id text not null,
+    store bigint not null,
     plugin text not null,
     name text not null,
     key text not null,
     payload text not null,
+    -- waiting, dead; finished: done, cancelled
+    state text not null default 'waiting' check (state in ('waiting', 'dead', 'done', 'cancelled')),
+    -- As it was asked for.
     due_at timestamptz not null,
-    generation bigint not null default 0,
+    -- When it may be tried next.
+    run_at timestamptz not null,
     attempts bigint not null default 0,
-    lease_until timestamptz,
-    lease_by text,
-    dead_at timestamptz,
     last_error text,
-    created_at timestamptz not null,
+    lease text,
+    leased_until timestamptz,
+    fence bigint not null default 0,
+    finished_at timestamptz,
     unique (store, plugin, name, key)
 );
-create index jobs_due on kernel.jobs (due_at) where dead_at is null;
-create index jobs_dead on kernel.jobs (dead_at) where dead_at is not null;
 
--- When a cron line of a descriptor is due next, per store.
+create index jobs_due on kernel.jobs (run_at, sequence) where finished_at is null;
+create index jobs_id on kernel.jobs (id);
+create index jobs_finished on kernel.jobs (finished_at) where finished_at is not null;
+create index jobs_lease on kernel.jobs (lease) where lease is not null;
+
+-- When each cron line comes due next, in each store.
 create table kernel.schedules (
-    store bigint not null references kernel.stores (number) on delete cascade,
-    plugin text not null references kernel.plugins (name) on delete cascade,
+    store bigint not null,
+    plugin text not null,
     name text not null,
     cron text not null,
     next_at timestamptz not null,
     primary key (store, plugin, name)
 );
+
 create index schedules_next on kernel.schedules (next_at);

@@ -2,7 +2,10 @@
 
 pub mod caller;
 pub mod config;
+pub mod control;
+pub mod events;
 pub mod http;
+pub mod plugins;
 pub mod secrets;
 pub mod storage;
 pub mod stores;

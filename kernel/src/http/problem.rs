@@ -119,7 +119,10 @@ impl Problem {
 
     #[must_use]
     pub fn with_error(mut self, pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        self.errors.push(FieldError { pointer: pointer.into(), message: message.into() });
+        self.errors.push(FieldError {
+            pointer: pointer.into(),
+            message: message.into(),
+        });
         self
     }
 
@@ -157,17 +160,28 @@ impl Problem {
     /// The JSON text of the answer. Members that a plugin added stand beside ours and never replace one.
     pub fn to_json(&self, request_id: &str) -> Vec<u8> {
         let mut members = Map::with_capacity(7 + self.extra.len());
-        members.insert("type".into(), Value::String(format!("/problems/{}", self.code)));
-        members.insert("title".into(), Value::String(title_of(&self.code).into_owned()));
+        members.insert(
+            "type".into(),
+            Value::String(format!("/problems/{}", self.code)),
+        );
+        members.insert(
+            "title".into(),
+            Value::String(title_of(&self.code).into_owned()),
+        );
         members.insert("status".into(), Value::from(self.status_code().as_u16()));
         members.insert("detail".into(), Value::String(self.detail.clone()));
         members.insert("code".into(), Value::String(self.code.clone()));
         members.insert("request_id".into(), Value::String(request_id.to_owned()));
         if !self.errors.is_empty() {
-            members.insert("errors".into(), self.errors.iter().map(error_to_json).collect());
+            members.insert(
+                "errors".into(),
+                self.errors.iter().map(error_to_json).collect(),
+            );
         }
         for (name, value) in &self.extra {
-            members.entry(name.as_str()).or_insert_with(|| value.clone());
+            members
+                .entry(name.as_str())
+                .or_insert_with(|| value.clone());
         }
         serde_json::to_vec(&members).unwrap_or_default()
     }
@@ -204,14 +218,20 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for code in Code::ALL {
             assert!(seen.insert(code.as_str()), "{} twice", code.as_str());
-            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            );
             assert!((400..600).contains(&code.status()));
         }
     }
 
     #[test]
     fn a_plugins_extra_members_do_not_replace_ours() {
-        let problem = Problem::new(Code::Conflict, "Sold out.").with_extra("status", 200).with_extra("left", 3);
+        let problem = Problem::new(Code::Conflict, "Sold out.")
+            .with_extra("status", 200)
+            .with_extra("left", 3);
         let json: Value = serde_json::from_slice(&problem.to_json("req_1")).unwrap();
         assert_eq!(json["status"], 409);
         assert_eq!(json["left"], 3);

@@ -28,8 +28,14 @@ struct Access {
 pub(super) enum Checked {
     /// Begins with a comment that names the plugin, so that no two plugins, nor a plugin and the kernel, ever share a
     /// cached statement: SQLite asks the authorizer when it compiles, not when it runs.
-    Sqlite { text: Arc<str>, allowed: Arc<Allowed> },
-    Postgres { text: Arc<str>, parameters: Box<[Kind]> },
+    Sqlite {
+        text: Arc<str>,
+        allowed: Arc<Allowed>,
+    },
+    Postgres {
+        text: Arc<str>,
+        parameters: Box<[Kind]>,
+    },
 }
 
 impl PluginAccess {

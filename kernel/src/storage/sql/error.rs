@@ -41,7 +41,9 @@ pub enum SqlError {
 
 impl SqlError {
     pub(super) fn unavailable() -> Self {
-        Self::Unavailable { retry_after: Duration::from_secs(1) }
+        Self::Unavailable {
+            retry_after: Duration::from_secs(1),
+        }
     }
 }
 

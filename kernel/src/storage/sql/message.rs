@@ -16,19 +16,27 @@ use super::{SqlError, Value};
 pub(super) fn arguments(bytes: &[u8], expected: usize) -> Result<Vec<Value<'_>>, SqlError> {
     let mut input = bytes;
     let count = rmp::decode::read_array_len(&mut input)
-        .map_err(|_| SqlError::Arguments("the arguments are not a MessagePack array".into()))? as usize;
+        .map_err(|_| SqlError::Arguments("the arguments are not a MessagePack array".into()))?
+        as usize;
     if count != expected {
-        return Err(SqlError::Arguments(format!("the text takes {expected} arguments, {count} were given")));
+        return Err(SqlError::Arguments(format!(
+            "the text takes {expected} arguments, {count} were given"
+        )));
     }
     // One more for the store, which the caller adds.
     let mut values = Vec::with_capacity(count + 1);
     for position in 1..=count {
-        let value = argument(&mut input)
-            .ok_or_else(|| SqlError::Arguments(format!("argument ${position} is not a value that a statement can take")))?;
+        let value = argument(&mut input).ok_or_else(|| {
+            SqlError::Arguments(format!(
+                "argument ${position} is not a value that a statement can take"
+            ))
+        })?;
         values.push(value);
     }
     if !input.is_empty() {
-        return Err(SqlError::Arguments("bytes follow the array of arguments".into()));
+        return Err(SqlError::Arguments(
+            "bytes follow the array of arguments".into(),
+        ));
     }
     Ok(values)
 }
@@ -79,7 +87,12 @@ impl AnswerWriter {
         let mut bytes = Vec::with_capacity(256);
         // How many rows come is known at the end only: room for the long form of the length.
         bytes.extend([Marker::Array32.to_u8(), 0, 0, 0, 0]);
-        let mut writer = Self { bytes, rows: 0, max_rows, max_bytes };
+        let mut writer = Self {
+            bytes,
+            rows: 0,
+            max_rows,
+            max_bytes,
+        };
         writer.array(columns.len());
         for column in columns {
             writer.text(&column.name);
@@ -98,7 +111,11 @@ impl AnswerWriter {
 
     /// Room for one more value of this many bytes? Asked before it is copied.
     pub(super) fn reserve(&self, length: usize) -> Result<(), SqlError> {
-        if self.bytes.len() + length > self.max_bytes { Err(SqlError::TooLarge) } else { Ok(()) }
+        if self.bytes.len() + length > self.max_bytes {
+            Err(SqlError::TooLarge)
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn null(&mut self) {
@@ -106,7 +123,8 @@ impl AnswerWriter {
     }
 
     pub(super) fn bool(&mut self, flag: bool) {
-        self.bytes.push(if flag { Marker::True } else { Marker::False }.to_u8());
+        self.bytes
+            .push(if flag { Marker::True } else { Marker::False }.to_u8());
     }
 
     // Writing to a Vec cannot fail; the encoders' results say so only by their type.

@@ -69,7 +69,13 @@ impl Pool {
     }
 
     fn lease(self: &Arc<Self>, connection: Connection, permit: OwnedSemaphorePermit) -> Lease {
-        Lease { connection: Some(connection), home: Arc::clone(self), permit: Some(permit), in_flight: false, in_transaction: false }
+        Lease {
+            connection: Some(connection),
+            home: Arc::clone(self),
+            permit: Some(permit),
+            in_flight: false,
+            in_transaction: false,
+        }
     }
 
     async fn take_idle(&self) -> Option<Connection> {
@@ -129,7 +135,9 @@ pub(super) async fn queue(
     match tokio::time::timeout(longest, Arc::clone(permits).acquire_owned()).await {
         Ok(Ok(permit)) => Ok((permit, start.elapsed())),
         Ok(Err(_closed)) => Err(SqlError::unavailable()),
-        Err(_elapsed) => Err(SqlError::Unavailable { retry_after: longest.max(Duration::from_secs(1)) }),
+        Err(_elapsed) => Err(SqlError::Unavailable {
+            retry_after: longest.max(Duration::from_secs(1)),
+        }),
     }
 }
 
@@ -162,7 +170,11 @@ impl Lease {
 
     /// The connection is gone, or an earlier operation was cancelled half way: nothing more can run on it.
     pub(super) fn is_lost(&self) -> bool {
-        self.in_flight || self.connection.as_ref().is_none_or(|connection| connection.is_broken())
+        self.in_flight
+            || self
+                .connection
+                .as_ref()
+                .is_none_or(|connection| connection.is_broken())
     }
 
     pub(super) fn is_sqlite(&self) -> bool {
@@ -174,25 +186,35 @@ impl Lease {
     }
 
     pub(super) fn switch(&self, rights: Rights) -> Option<String> {
-        self.connection.as_ref().and_then(|connection| connection.switch(rights))
+        self.connection
+            .as_ref()
+            .and_then(|connection| connection.switch(rights))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
         if connection.is_broken() {
             return;
         }
         let home = Arc::clone(&self.home);
         if !self.in_flight && !self.in_transaction {
-            home.idle.lock().push(Idle { connection, since: Instant::now() });
+            home.idle.lock().push(Idle {
+                connection,
+                since: Instant::now(),
+            });
             return;
         }
         let (in_flight, permit) = (self.in_flight, self.permit.take());
         self.home.runtime.spawn(async move {
             if let Some(connection) = connection.clean_up(in_flight).await {
-                home.idle.lock().push(Idle { connection, since: Instant::now() });
+                home.idle.lock().push(Idle {
+                    connection,
+                    since: Instant::now(),
+                });
             }
             drop(permit);
         });

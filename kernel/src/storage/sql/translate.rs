@@ -72,14 +72,18 @@ fn each_word(text: &str, out: &mut String, mut word: impl FnMut(&str, &str, &mut
 }
 
 fn word_end(text: &str) -> usize {
-    text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
+    text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(text.len())
 }
 
 /// The length of ` update skip locked` and the like, if that is what follows `for`.
 fn row_lock(rest: &str) -> Option<usize> {
     [" update skip locked", " no key update", " update", " share"]
         .into_iter()
-        .find(|lock| rest.get(..lock.len()).is_some_and(|start| start.eq_ignore_ascii_case(lock)))
+        .find(|lock| {
+            rest.get(..lock.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(lock))
+        })
         .map(str::len)
 }
 
@@ -97,7 +101,9 @@ pub(super) fn repeat_values(text: &str, rows: usize, columns: usize) -> Option<S
         let mut pieces = tuple.split('$');
         out.push_str(pieces.next()?);
         for piece in pieces {
-            let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+            let end = piece
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(piece.len());
             let number: usize = piece[..end].parse().ok()?;
             out.push('$');
             out.push_str(&(number + row * columns).to_string());
@@ -130,7 +136,9 @@ mod tests {
     #[test]
     fn names_placeholders_and_locks_become_sqlites() {
         assert_eq!(
-            statement("select kernel.jobs.id from kernel.jobs where name = $1 and key <> '$2 kernel.x' for update skip locked"),
+            statement(
+                "select kernel.jobs.id from kernel.jobs where name = $1 and key <> '$2 kernel.x' for update skip locked"
+            ),
             "select \"kernel.jobs\".id from \"kernel.jobs\" where name = ?1 and key <> '$2 kernel.x' "
         );
     }
@@ -138,7 +146,9 @@ mod tests {
     #[test]
     fn column_types_keep_sqlite_from_turning_text_into_numbers() {
         assert_eq!(
-            schema("create table kernel.t (n bigint generated always as identity primary key, at timestamptz, body jsonb, raw bytea, on_ boolean)"),
+            schema(
+                "create table kernel.t (n bigint generated always as identity primary key, at timestamptz, body jsonb, raw bytea, on_ boolean)"
+            ),
             "create table \"kernel.t\" (n integer primary key autoincrement, at text, body text, raw blob, on_ integer)"
         );
     }
@@ -146,8 +156,15 @@ mod tests {
     #[test]
     fn a_values_tuple_repeats_with_its_placeholders_counted_on() {
         assert_eq!(
-            repeat_values("insert into kernel.t (a, b) values ($1, coalesce($2, 0)) on conflict do nothing", 2, 2).as_deref(),
-            Some("insert into kernel.t (a, b) values ($1, coalesce($2, 0)), ($3, coalesce($4, 0)) on conflict do nothing")
+            repeat_values(
+                "insert into kernel.t (a, b) values ($1, coalesce($2, 0)) on conflict do nothing",
+                2,
+                2
+            )
+            .as_deref(),
+            Some(
+                "insert into kernel.t (a, b) values ($1, coalesce($2, 0)), ($3, coalesce($4, 0)) on conflict do nothing"
+            )
         );
     }
 }

@@ -33,20 +33,26 @@ macro_rules! args {
 
 impl Time {
     pub fn now() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Self(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
     }
 
     /// RFC 3339 with any offset. Fractions beyond microseconds are cut.
     pub fn parse(text: &str) -> Option<Self> {
         let time = DateTime::parse_from_rfc3339(text).ok()?;
-        (1..=9999).contains(&time.to_utc().year()).then(|| Self(time.timestamp_micros()))
+        (1..=9999)
+            .contains(&time.to_utc().year())
+            .then(|| Self(time.timestamp_micros()))
     }
 
     /// `YYYY-MM-DDTHH:MM:SS.ffffffZ`: fixed width, so that texts sort as times do. None beyond the years 1 to 9999.
     pub fn text(self) -> Option<TimeText> {
         let time = DateTime::from_timestamp_micros(self.0)?;
-        let year = u32::try_from(time.year()).ok().filter(|year| (1..=9999).contains(year))?;
+        let year = u32::try_from(time.year())
+            .ok()
+            .filter(|year| (1..=9999).contains(year))?;
         let mut text = *b"0000-00-00T00:00:00.000000Z";
         digits(&mut text[0..4], year);
         digits(&mut text[5..7], time.month());
@@ -94,7 +100,8 @@ impl<'a> Value<'a> {
                 Value::Time(Time::parse(&text).ok_or("is not a time as in RFC 3339")?.0)
             }
             (ColumnType::Jsonb, Value::Text(text)) => {
-                serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|_| "is not a JSON text")?;
+                serde_json::from_str::<serde::de::IgnoredAny>(&text)
+                    .map_err(|_| "is not a JSON text")?;
                 Value::Text(text)
             }
             (ColumnType::Text, _) => return Err("must be text"),

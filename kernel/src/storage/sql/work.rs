@@ -72,7 +72,13 @@ const TREE: Frame = Frame(0);
 impl Work {
     pub(super) fn new(sql: Sql, store: i64, mode: Mode) -> Self {
         let open = match mode {
-            Mode::Changing => vec![Open { id: 0, owner: TREE, doomed: false, rights: None, later: Vec::new() }],
+            Mode::Changing => vec![Open {
+                id: 0,
+                owner: TREE,
+                doomed: false,
+                rights: None,
+                later: Vec::new(),
+            }],
             Mode::Reading | Mode::Staged => Vec::new(),
         };
         Self {
@@ -123,13 +129,19 @@ impl Work {
             self.close_by_rollback(owner, id).await?;
         }
         self.frames = self.frames.min(frame.0.saturating_sub(1));
-        if left_open { Err(SqlError::LeftOpen) } else { Ok(()) }
+        if left_open {
+            Err(SqlError::LeftOpen)
+        } else {
+            Ok(())
+        }
     }
 
     /// Opens a transaction, nested where one is open, and answers its name.
     pub async fn begin(&mut self, frame: Frame) -> Result<u32, SqlError> {
         if self.mode == Mode::Reading {
-            return Err(SqlError::Refused("a reading call cannot open a transaction".into()));
+            return Err(SqlError::Refused(
+                "a reading call cannot open a transaction".into(),
+            ));
         }
         if frame.0 != self.frames {
             return Err(SqlError::NotOwner);
@@ -140,10 +152,18 @@ impl Work {
             self.connect(None).await?;
         } else {
             self.connect(None).await.inspect_err(|_| self.doom())?;
-            self.control(format!("savepoint s{id}")).await.inspect_err(|_| self.doom())?;
+            self.control(format!("savepoint s{id}"))
+                .await
+                .inspect_err(|_| self.doom())?;
         }
         self.last_transaction = id;
-        self.open.push(Open { id, owner: frame, doomed: false, rights: self.rights, later: Vec::new() });
+        self.open.push(Open {
+            id,
+            owner: frame,
+            doomed: false,
+            rights: self.rights,
+            later: Vec::new(),
+        });
         Ok(id)
     }
 
@@ -151,7 +171,9 @@ impl Work {
         self.owned(frame, transaction)?;
         self.refuse_doomed()?;
         if self.open.len() > 1 {
-            self.control(format!("release savepoint s{transaction}")).await.inspect_err(|_| self.doom())?;
+            self.control(format!("release savepoint s{transaction}"))
+                .await
+                .inspect_err(|_| self.doom())?;
             if let Some(closed) = self.open.pop()
                 && let Some(parent) = self.open.last_mut()
             {
@@ -196,22 +218,36 @@ impl Work {
         limits: Limits,
     ) -> Result<Answer, SqlError> {
         if prepared.writes && self.mode == Mode::Reading {
-            return Err(SqlError::Refused("a reading call cannot change anything".into()));
+            return Err(SqlError::Refused(
+                "a reading call cannot change anything".into(),
+            ));
         }
         let arguments = message::arguments(args, prepared.arguments)?;
         let checked = self.sql.check(access, prepared).await?;
         if self.open.is_empty() {
-            return self.run_alone(access, prepared, &checked, &arguments, limits).await;
+            return self
+                .run_alone(access, prepared, &checked, &arguments, limits)
+                .await;
         }
         let before = self.waited;
         self.connect(Some(access)).await?;
         self.assume(Rights::Plugins).await?;
         let limits = self.within_age(limits.later_by(self.waited - before))?;
         let store = self.store;
-        let Some(lease) = &mut self.lease else { return Err(SqlError::Doomed) };
-        let statement =
-            PluginStatement { plugin: access.plugin(), prepared, checked: &checked, arguments, store, limits };
-        lease.run(async |connection| connection.plugin(statement).await).await
+        let Some(lease) = &mut self.lease else {
+            return Err(SqlError::Doomed);
+        };
+        let statement = PluginStatement {
+            plugin: access.plugin(),
+            prepared,
+            checked: &checked,
+            arguments,
+            store,
+            limits,
+        };
+        lease
+            .run(async |connection| connection.plugin(statement).await)
+            .await
     }
 
     /// A statement outside of any transaction: a connection for just as long as it runs.
@@ -224,7 +260,11 @@ impl Work {
         limits: Limits,
     ) -> Result<Answer, SqlError> {
         let (_place, in_line) = queue(access.connections(), self.sql.config().queue_wait()).await?;
-        let pool = Arc::clone(if prepared.writes { self.sql.plugin_writes() } else { self.sql.plugin_reads() });
+        let pool = Arc::clone(if prepared.writes {
+            self.sql.plugin_writes()
+        } else {
+            self.sql.plugin_reads()
+        });
         let (mut lease, waited) = pool.acquire().await?;
         self.waited += in_line + waited;
         let limits = self.sql.capped(limits.later_by(in_line + waited));
@@ -237,12 +277,16 @@ impl Work {
             store,
             limits,
         };
-        let first = lease.run(async |connection| connection.plugin(statement()).await).await;
+        let first = lease
+            .run(async |connection| connection.plugin(statement()).await)
+            .await;
         match first {
             Err(SqlError::Unavailable { .. }) if lease.is_lost() && !prepared.writes => {
                 drop(lease);
                 let mut fresh = pool.acquire_new().await?;
-                fresh.run(async |connection| connection.plugin(statement()).await).await
+                fresh
+                    .run(async |connection| connection.plugin(statement()).await)
+                    .await
             }
             Err(SqlError::Unavailable { .. }) if lease.is_lost() => Err(SqlError::Uncertain),
             other => other,
@@ -250,7 +294,11 @@ impl Work {
     }
 
     /// A kernel SELECT, or a statement with RETURNING where something may be changed.
-    pub async fn kernel_fetch_all(&mut self, text: &'static str, args: &[Value<'_>]) -> Result<Vec<Row>, SqlError> {
+    pub async fn kernel_fetch_all(
+        &mut self,
+        text: &'static str,
+        args: &[Value<'_>],
+    ) -> Result<Vec<Row>, SqlError> {
         if self.open.is_empty() {
             return match self.mode {
                 Mode::Reading => self.sql.kernel().fetch_all(text, args).await,
@@ -260,9 +308,15 @@ impl Work {
         Ok(self.kernel_statement(text, args).await?.0)
     }
 
-    pub async fn kernel_execute(&mut self, text: &'static str, args: &[Value<'_>]) -> Result<u64, SqlError> {
+    pub async fn kernel_execute(
+        &mut self,
+        text: &'static str,
+        args: &[Value<'_>],
+    ) -> Result<u64, SqlError> {
         if self.mode == Mode::Reading {
-            return Err(SqlError::Refused("a reading call cannot change anything".into()));
+            return Err(SqlError::Refused(
+                "a reading call cannot change anything".into(),
+            ));
         }
         if self.open.is_empty() {
             return self.sql.kernel().execute(text, args).await;
@@ -270,7 +324,11 @@ impl Work {
         Ok(self.kernel_statement(text, args).await?.1)
     }
 
-    async fn kernel_statement(&mut self, text: &'static str, args: &[Value<'_>]) -> Result<(Vec<Row>, u64), SqlError> {
+    async fn kernel_statement(
+        &mut self,
+        text: &'static str,
+        args: &[Value<'_>],
+    ) -> Result<(Vec<Row>, u64), SqlError> {
         self.refuse_doomed()?;
         let text = self.sql.texts().single(text)?;
         let outcome = self.run_kernel_statement(&text, args).await;
@@ -284,8 +342,12 @@ impl Work {
     ) -> Result<(Vec<Row>, u64), SqlError> {
         self.connect(None).await?;
         self.assume(Rights::Kernel).await?;
-        let Some(lease) = &mut self.lease else { return Err(SqlError::Doomed) };
-        lease.run(async |connection| connection.kernel(text, args).await).await
+        let Some(lease) = &mut self.lease else {
+            return Err(SqlError::Doomed);
+        };
+        lease
+            .run(async |connection| connection.kernel(text, args).await)
+            .await
     }
 
     /// Has a kernel statement run just before the commit that makes everything so far real, and never if that is rolled
@@ -296,10 +358,15 @@ impl Work {
                 innermost.later.push(statement);
                 Ok(())
             }
-            None if self.mode == Mode::Reading => {
-                Err(SqlError::Refused("a reading call cannot change anything".into()))
-            }
-            None => self.sql.kernel().transaction(vec![statement]).await.map(drop),
+            None if self.mode == Mode::Reading => Err(SqlError::Refused(
+                "a reading call cannot change anything".into(),
+            )),
+            None => self
+                .sql
+                .kernel()
+                .transaction(vec![statement])
+                .await
+                .map(drop),
         }
     }
 
@@ -334,12 +401,17 @@ impl Work {
     /// Makes sure that the outermost transaction has really begun.
     async fn connect(&mut self, access: Option<&PluginAccess>) -> Result<(), SqlError> {
         if let Some(lease) = &self.lease {
-            return if lease.is_lost() { Err(SqlError::Doomed) } else { Ok(()) };
+            return if lease.is_lost() {
+                Err(SqlError::Doomed)
+            } else {
+                Ok(())
+            };
         }
         if let Some(access) = access
             && self.place.is_none()
         {
-            let (place, waited) = queue(access.connections(), self.sql.config().queue_wait()).await?;
+            let (place, waited) =
+                queue(access.connections(), self.sql.config().queue_wait()).await?;
             self.place = Some(place);
             self.waited += waited;
         }
@@ -355,8 +427,12 @@ impl Work {
     }
 
     async fn control(&mut self, commands: String) -> Result<(), SqlError> {
-        let Some(lease) = &mut self.lease else { return Err(SqlError::Doomed) };
-        lease.run(async |connection| connection.control(&commands).await).await
+        let Some(lease) = &mut self.lease else {
+            return Err(SqlError::Doomed);
+        };
+        lease
+            .run(async |connection| connection.control(&commands).await)
+            .await
     }
 
     async fn assume(&mut self, rights: Rights) -> Result<(), SqlError> {
@@ -372,7 +448,9 @@ impl Work {
 
     async fn commit_outermost(&mut self, statements: Vec<KernelStatement>) -> Result<(), SqlError> {
         let switch_needed = !statements.is_empty() && self.rights == Some(Rights::Plugins);
-        let Some(mut lease) = self.lease.take() else { return Err(SqlError::Doomed) };
+        let Some(mut lease) = self.lease.take() else {
+            return Err(SqlError::Doomed);
+        };
         self.place = None;
         self.begun_at = None;
         self.rights = None;
@@ -380,7 +458,9 @@ impl Work {
         transaction::uncancelled(async move {
             let prepared = async {
                 if switch_needed && let Some(command) = lease.switch(Rights::Kernel) {
-                    lease.run(async |connection| connection.control(&command).await).await?;
+                    lease
+                        .run(async |connection| connection.control(&command).await)
+                        .await?;
                 }
                 transaction::run_all(&mut lease, &texts, &statements, &mut Vec::new()).await
             };
@@ -396,7 +476,9 @@ impl Work {
     }
 
     async fn close_by_rollback(&mut self, _owner: Frame, transaction: u32) -> Result<(), SqlError> {
-        let Some(closed) = self.open.pop() else { return Ok(()) };
+        let Some(closed) = self.open.pop() else {
+            return Ok(());
+        };
         if self.open.is_empty() {
             if let Some(mut lease) = self.lease.take() {
                 transaction::rollback(&mut lease).await;
@@ -408,7 +490,8 @@ impl Work {
             self.doom();
             return Ok(());
         }
-        let commands = format!("rollback to savepoint s{transaction}; release savepoint s{transaction}");
+        let commands =
+            format!("rollback to savepoint s{transaction}; release savepoint s{transaction}");
         self.rights = closed.rights;
         // A savepoint that can't be undone takes everything around it along.
         if self.control(commands).await.is_err() {
@@ -420,12 +503,20 @@ impl Work {
     // --- rules ----------------------------------------------------------------------------------------------------
 
     fn refuse_doomed(&self) -> Result<(), SqlError> {
-        if self.open.last().is_some_and(|innermost| innermost.doomed) { Err(SqlError::Doomed) } else { Ok(()) }
+        if self.open.last().is_some_and(|innermost| innermost.doomed) {
+            Err(SqlError::Doomed)
+        } else {
+            Ok(())
+        }
     }
 
     fn owned(&self, frame: Frame, transaction: u32) -> Result<(), SqlError> {
         match self.open.last() {
-            Some(innermost) if innermost.owner == frame && innermost.id == transaction && frame != TREE => Ok(()),
+            Some(innermost)
+                if innermost.owner == frame && innermost.id == transaction && frame != TREE =>
+            {
+                Ok(())
+            }
             _ => Err(SqlError::NotOwner),
         }
     }
@@ -437,7 +528,9 @@ impl Work {
         }
         self.doom();
         if let Some(lease) = &mut self.lease {
-            let survives = lease.run(async |connection| Ok(connection.transaction_survives().await)).await;
+            let survives = lease
+                .run(async |connection| Ok(connection.transaction_survives().await))
+                .await;
             if survives != Ok(true) {
                 self.open.iter_mut().for_each(|open| open.doomed = true);
             }
@@ -448,18 +541,27 @@ impl Work {
     /// A statement ends when its transaction is too old, at the latest.
     fn within_age(&self, limits: Limits) -> Result<Limits, SqlError> {
         let limits = self.sql.capped(limits);
-        let Some(begun_at) = self.begun_at else { return Ok(limits) };
+        let Some(begun_at) = self.begun_at else {
+            return Ok(limits);
+        };
         let oldest = begun_at + self.sql.config().transaction_max_age();
         if Instant::now() >= oldest {
             return Err(SqlError::Timeout);
         }
-        Ok(Limits { deadline: limits.deadline.min(oldest), ..limits })
+        Ok(Limits {
+            deadline: limits.deadline.min(oldest),
+            ..limits
+        })
     }
 }
 
 impl Sql {
     /// The second wall's verdict on a text, from memory after the first time.
-    async fn check(&self, access: &PluginAccess, prepared: &Prepared) -> Result<Arc<Checked>, SqlError> {
+    async fn check(
+        &self,
+        access: &PluginAccess,
+        prepared: &Prepared,
+    ) -> Result<Arc<Checked>, SqlError> {
         match self.engine() {
             Engine::Sqlite => match access.known(&prepared.sqlite) {
                 Some(checked) => Ok(checked),
@@ -475,11 +577,17 @@ impl Sql {
         }
     }
 
-    async fn check_on_side(&self, access: &PluginAccess, prepared: &Prepared) -> Result<Checked, SqlError> {
+    async fn check_on_side(
+        &self,
+        access: &PluginAccess,
+        prepared: &Prepared,
+    ) -> Result<Checked, SqlError> {
         let pool: &Arc<Pool> = self.kernel_writes();
         let (mut lease, _) = pool.acquire().await?;
         lease.in_transaction = true;
-        let checked = lease.run(async |connection| connection.check(access, prepared).await).await;
+        let checked = lease
+            .run(async |connection| connection.check(access, prepared).await)
+            .await;
         lease.in_transaction = false;
         checked
     }
@@ -487,7 +595,12 @@ impl Sql {
 
 /// Calls run in tasks of their own: everything a unit of work does must be able to move between threads.
 #[cfg(test)]
-fn _every_step_can_move_between_threads(mut work: Work, access: &PluginAccess, prepared: &Prepared, limits: Limits) {
+fn _every_step_can_move_between_threads(
+    mut work: Work,
+    access: &PluginAccess,
+    prepared: &Prepared,
+    limits: Limits,
+) {
     fn sendable<T: Send>(_: T) {}
     sendable(work.statement(access, prepared, &[], limits));
     sendable(work.kernel_execute("", &[]));

@@ -7,7 +7,10 @@ use crate::storage::sql::{Constraint, ConstraintKind, SqlError};
 
 /// `who` is the plugin, or `kernel`. True beside the error: the connection can't be used any more.
 pub(super) fn translate(error: Error, who: &str) -> (SqlError, bool) {
-    let Some(database) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+    let Some(database) = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+    else {
         tracing::warn!(plugin = who, %error, "PostgreSQL connection failed");
         return (SqlError::unavailable(), true);
     };
@@ -20,8 +23,14 @@ pub(super) fn translate(error: Error, who: &str) -> (SqlError, bool) {
         "57014" => (SqlError::Timeout, false),
         // Lock timeout, serialization failure, deadlock: another transaction was first.
         "55P03" | "40001" | "40P01" => (SqlError::unavailable(), false),
-        "42501" => (SqlError::Refused("the statement reaches for what is not the plugin's".into()), false),
-        "25006" => (SqlError::Refused("a reading call cannot change anything".into()), false),
+        "42501" => (
+            SqlError::Refused("the statement reaches for what is not the plugin's".into()),
+            false,
+        ),
+        "25006" => (
+            SqlError::Refused("a reading call cannot change anything".into()),
+            false,
+        ),
         // "cached plan must not change result type": a migration changed what the text means; a new connection knows.
         "0A000" => (SqlError::unavailable(), true),
         "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => (SqlError::unavailable(), true),
@@ -30,9 +39,22 @@ pub(super) fn translate(error: Error, who: &str) -> (SqlError, bool) {
     };
     let message = database.message();
     match &translated {
-        SqlError::Constraint(_) | SqlError::Timeout => tracing::debug!(plugin = who, code, message, "statement failed"),
-        SqlError::Refused(_) => tracing::error!(plugin = who, code, message, "the database's own wall stopped a statement"),
-        _ => tracing::warn!(plugin = who, code, message, detail = database.detail(), "statement failed"),
+        SqlError::Constraint(_) | SqlError::Timeout => {
+            tracing::debug!(plugin = who, code, message, "statement failed")
+        }
+        SqlError::Refused(_) => tracing::error!(
+            plugin = who,
+            code,
+            message,
+            "the database's own wall stopped a statement"
+        ),
+        _ => tracing::warn!(
+            plugin = who,
+            code,
+            message,
+            detail = database.detail(),
+            "statement failed"
+        ),
     }
     (translated, broken)
 }
@@ -47,12 +69,19 @@ fn constraint(kind: ConstraintKind, error: &PgDatabaseError) -> SqlError {
         ConstraintKind::Unique => error.detail().map(key_columns).unwrap_or_default(),
         _ => Vec::new(),
     };
-    SqlError::Constraint(Constraint { kind, name, columns })
+    SqlError::Constraint(Constraint {
+        kind,
+        name,
+        columns,
+    })
 }
 
 /// `Key (store_id, slug)=(1, chair) already exists.` The names end before the values begin; only the names are used.
 fn key_columns(detail: &str) -> Vec<String> {
-    let names = detail.strip_prefix("Key (").and_then(|rest| rest.split_once(")=(")).map_or("", |(names, _)| names);
+    let names = detail
+        .strip_prefix("Key (")
+        .and_then(|rest| rest.split_once(")=("))
+        .map_or("", |(names, _)| names);
     names
         .split(", ")
         .map(|name| name.trim_matches('"'))

@@ -12,11 +12,17 @@ const CONSTRAINT_UNIQUE: i32 = 2067;
 
 /// `who` is the plugin, or `kernel`. True beside the error: the connection can't be used any more.
 pub(super) fn translate(error: Error, who: &str) -> (SqlError, bool) {
-    let Some(code) = error.as_database_error().and_then(|database| database.code()?.parse::<i32>().ok()) else {
+    let Some(code) = error
+        .as_database_error()
+        .and_then(|database| database.code()?.parse::<i32>().ok())
+    else {
         tracing::error!(plugin = who, %error, "SQLite connection failed");
         return (SqlError::unavailable(), true);
     };
-    let message = error.as_database_error().map(|database| database.message().to_owned()).unwrap_or_default();
+    let message = error
+        .as_database_error()
+        .map(|database| database.message().to_owned())
+        .unwrap_or_default();
     let translated = match code {
         CONSTRAINT_CHECK => constraint(ConstraintKind::Check, &message),
         CONSTRAINT_FOREIGN_KEY => constraint(ConstraintKind::ForeignKey, &message),
@@ -28,14 +34,23 @@ pub(super) fn translate(error: Error, who: &str) -> (SqlError, bool) {
             libsqlite3_sys::SQLITE_FULL | libsqlite3_sys::SQLITE_NOMEM => SqlError::unavailable(),
             libsqlite3_sys::SQLITE_TOOBIG => SqlError::TooLarge,
             libsqlite3_sys::SQLITE_AUTH => wall(),
-            libsqlite3_sys::SQLITE_READONLY => SqlError::Refused("a reading call cannot change anything".into()),
+            libsqlite3_sys::SQLITE_READONLY => {
+                SqlError::Refused("a reading call cannot change anything".into())
+            }
             _ if message.starts_with("not authorized") => wall(),
             _ => SqlError::Failed,
         },
     };
     match &translated {
-        SqlError::Constraint(_) | SqlError::Timeout => tracing::debug!(plugin = who, code, message, "statement failed"),
-        SqlError::Refused(_) => tracing::error!(plugin = who, code, message, "the database's own wall stopped a statement"),
+        SqlError::Constraint(_) | SqlError::Timeout => {
+            tracing::debug!(plugin = who, code, message, "statement failed")
+        }
+        SqlError::Refused(_) => tracing::error!(
+            plugin = who,
+            code,
+            message,
+            "the database's own wall stopped a statement"
+        ),
         _ => tracing::warn!(plugin = who, code, message, "statement failed"),
     }
     (translated, false)
@@ -47,7 +62,9 @@ fn wall() -> SqlError {
 
 /// `UNIQUE constraint failed: product.items.store_id, product.items.slug` and `CHECK constraint failed: price_positive`.
 fn constraint(kind: ConstraintKind, message: &str) -> SqlError {
-    let subject = message.split_once("failed: ").map_or("", |(_, subject)| subject);
+    let subject = message
+        .split_once("failed: ")
+        .map_or("", |(_, subject)| subject);
     let name = match kind {
         ConstraintKind::Check => subject.rsplit('.').next().unwrap_or(subject).to_owned(),
         _ => String::new(),
@@ -61,5 +78,9 @@ fn constraint(kind: ConstraintKind, message: &str) -> SqlError {
             .collect(),
         _ => Vec::new(),
     };
-    SqlError::Constraint(Constraint { kind, name, columns })
+    SqlError::Constraint(Constraint {
+        kind,
+        name,
+        columns,
+    })
 }

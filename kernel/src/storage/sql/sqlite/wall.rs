@@ -33,7 +33,9 @@ impl Allowed {
         let mut tables = HashMap::new();
         // `kernel` is no plugin: whatever a list says, the kernel's tables are never opened here.
         for access in listed.iter().filter(|access| access.plugin != "kernel") {
-            *tables.entry(format!("{}.{}", access.plugin, access.table)).or_insert(false) |= access.writes;
+            *tables
+                .entry(format!("{}.{}", access.plugin, access.table))
+                .or_insert(false) |= access.writes;
         }
         Self { tables }
     }
@@ -48,9 +50,13 @@ impl Allowed {
                     // dot, as every real table of ours has; its own tables begin with its name.
                     || (column.is_empty() && !name.contains('.') && !name.starts_with("sqlite_") && !name.starts_with("pragma_"))
             }
-            ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => self.tables.get(name) == Some(&true),
+            ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
+                self.tables.get(name) == Some(&true)
+            }
             // The name of a function is the second of its two; the first is always empty.
-            ffi::SQLITE_FUNCTION => FUNCTIONS.binary_search(&column.to_ascii_lowercase().as_str()).is_ok(),
+            ffi::SQLITE_FUNCTION => FUNCTIONS
+                .binary_search(&column.to_ascii_lowercase().as_str())
+                .is_ok(),
             // PRAGMA, ATTACH, BEGIN, COMMIT, SAVEPOINT, every DDL, virtual tables, and whatever SQLite learns next.
             _ => false,
         }
@@ -62,15 +68,90 @@ const JSON_TABLES: [&str; 2] = ["json_each", "json_tree"];
 /// What the rewriter prints and what SQLite needs for it, sorted. Nothing that reads files, loads code, looks at the
 /// connection, or makes a long text from a short one.
 const FUNCTIONS: &[&str] = &[
-    "->", "->>", "abs", "avg", "ceil", "ceiling", "char", "coalesce", "concat", "concat_ws", "count", "cume_dist", "date",
-    "datetime", "dense_rank", "exp", "first_value", "floor", "glob", "group_concat", "hex", "ifnull", "iif", "instr",
-    "json", "json_array", "json_array_length", "json_error_position", "json_extract", "json_group_array",
-    "json_group_object", "json_insert", "json_object", "json_patch", "json_quote", "json_remove", "json_replace",
-    "json_set", "json_type", "json_valid", "julianday", "lag", "last_value", "lead", "length", "like", "ln", "log",
-    "lower", "ltrim", "max", "min", "mod", "nth_value", "ntile", "nullif", "octet_length", "percent_rank", "pow", "power",
-    "quote", "rank", "replace", "round", "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg", "substr",
-    "substring", "subtype", "sum", "time", "timediff", "total", "trim", "trunc", "typeof", "unhex", "unicode",
-    "unixepoch", "upper",
+    "->",
+    "->>",
+    "abs",
+    "avg",
+    "ceil",
+    "ceiling",
+    "char",
+    "coalesce",
+    "concat",
+    "concat_ws",
+    "count",
+    "cume_dist",
+    "date",
+    "datetime",
+    "dense_rank",
+    "exp",
+    "first_value",
+    "floor",
+    "glob",
+    "group_concat",
+    "hex",
+    "ifnull",
+    "iif",
+    "instr",
+    "json",
+    "json_array",
+    "json_array_length",
+    "json_error_position",
+    "json_extract",
+    "json_group_array",
+    "json_group_object",
+    "json_insert",
+    "json_object",
+    "json_patch",
+    "json_quote",
+    "json_remove",
+    "json_replace",
+    "json_set",
+    "json_type",
+    "json_valid",
+    "julianday",
+    "lag",
+    "last_value",
+    "lead",
+    "length",
+    "like",
+    "ln",
+    "log",
+    "lower",
+    "ltrim",
+    "max",
+    "min",
+    "mod",
+    "nth_value",
+    "ntile",
+    "nullif",
+    "octet_length",
+    "percent_rank",
+    "pow",
+    "power",
+    "quote",
+    "rank",
+    "replace",
+    "round",
+    "row_number",
+    "rtrim",
+    "sign",
+    "sqrt",
+    "strftime",
+    "string_agg",
+    "substr",
+    "substring",
+    "subtype",
+    "sum",
+    "time",
+    "timediff",
+    "total",
+    "trim",
+    "trunc",
+    "typeof",
+    "unhex",
+    "unicode",
+    "unixepoch",
+    "upper",
 ];
 
 /// The state that one connection's callbacks read. Written between statements by whoever holds the connection.
@@ -84,14 +165,22 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn install(handle: &mut LockedSqliteHandle<'_>) -> Arc<Self> {
-        let guard = Arc::new(Self { base: Instant::now(), deadline: AtomicU64::new(NEVER), allowed: Mutex::new(None) });
+        let guard = Arc::new(Self {
+            base: Instant::now(),
+            deadline: AtomicU64::new(NEVER),
+            allowed: Mutex::new(None),
+        });
         let clock = Arc::clone(&guard);
         handle.set_progress_handler(STEPS, move || clock.in_time());
         let database = handle.as_raw_handle().as_ptr();
         // SAFETY: the handle is locked, so its worker makes no call meanwhile. The pointer given to SQLite stays valid as
         // long as SQLite may use it: the progress handler above owns a reference until the connection is closed.
         unsafe {
-            ffi::sqlite3_set_authorizer(database, Some(authorize), Arc::as_ptr(&guard).cast_mut().cast());
+            ffi::sqlite3_set_authorizer(
+                database,
+                Some(authorize),
+                Arc::as_ptr(&guard).cast_mut().cast(),
+            );
             for (limit, value) in LIMITS {
                 ffi::sqlite3_limit(database, limit, value);
             }
@@ -106,7 +195,8 @@ impl Guard {
     pub(super) fn plugin(&self, allowed: &Arc<Allowed>, deadline: Instant) {
         *self.allowed.lock() = Some(Arc::clone(allowed));
         let micros = deadline.saturating_duration_since(self.base).as_micros();
-        self.deadline.store(u64::try_from(micros).unwrap_or(NEVER), Ordering::Relaxed);
+        self.deadline
+            .store(u64::try_from(micros).unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     /// The next statement is part of a plugin's migration.
@@ -181,7 +271,9 @@ unsafe fn text<'a>(pointer: *const c_char) -> &'a str {
         return "";
     }
     // SAFETY: promised by the caller. A name that is not UTF-8 is none of ours and equals none of them.
-    unsafe { CStr::from_ptr(pointer) }.to_str().unwrap_or("\u{fffd}.")
+    unsafe { CStr::from_ptr(pointer) }
+        .to_str()
+        .unwrap_or("\u{fffd}.")
 }
 
 #[cfg(test)]
