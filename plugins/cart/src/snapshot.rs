@@ -242,6 +242,13 @@ impl Snapshot {
                 redeemable.push(coupon);
             }
         }
+        discounts.extend(pricing::adjustments(
+            &self.id,
+            &bought,
+            subtotal,
+            &coupons,
+            self.account.as_deref(),
+        )?);
         let rates = rates_at(
             address.as_ref(),
             self.tax_rates.map(|column| column.0).unwrap_or_default(),

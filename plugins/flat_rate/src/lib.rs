@@ -5,8 +5,6 @@ use commerce_sdk::money::Currency;
 use commerce_sdk::prelude::*;
 
 commerce_sdk::plugin! {
-    routes: [],
-    functions: [],
     provides: { "shipping@1": [rates] },
     settings: Settings,
 }
