@@ -1,5 +1,9 @@
 -- A transaction is what a checkout leaves behind: a copy of everything the customer agreed to, so that no later
 -- change of a product, a price or an address can alter it. Only its three states and what follows from them change.
+--
+-- The tables below have no foreign key to transactions: at checkout their rows are written first, so that the row of
+-- the counter, which every checkout of the store needs, is locked for two statements and the commit only. Nothing ever
+-- deletes a transaction.
 
 create table transactions (
   id text primary key,
@@ -54,7 +58,7 @@ create index transactions_by_fulfilment on transactions (fulfilment_status, crea
 
 create table items (
   id text primary key,
-  transaction_id text not null references transactions (id),
+  transaction_id text not null,
   position bigint not null,
   variant_id text not null,
   product_id text not null,
@@ -80,7 +84,7 @@ create index items_by_variant on items (variant_id, transaction_id);
 
 create table payments (
   id text primary key,
-  transaction_id text not null references transactions (id),
+  transaction_id text not null,
   provider text not null,
   method text not null,
   status text not null,
@@ -99,7 +103,7 @@ create index payments_by_transaction on payments (transaction_id, created_at);
 
 create table refunds (
   id text primary key,
-  transaction_id text not null references transactions (id),
+  transaction_id text not null,
   amount bigint not null,
   currency text not null,
   reason text not null,
@@ -112,7 +116,7 @@ create index refunds_by_transaction on refunds (transaction_id, created_at);
 
 create table shipments (
   id text primary key,
-  transaction_id text not null references transactions (id),
+  transaction_id text not null,
   carrier text,
   tracking_number text,
   tracking_url text,
@@ -126,7 +130,7 @@ create index shipments_by_transaction on shipments (transaction_id, created_at);
 -- Every step, never changed: who did what, why, and where the three states stood afterwards.
 create table history (
   id text primary key,
-  transaction_id text not null references transactions (id),
+  transaction_id text not null,
   step text not null,
   status text not null,
   payment_status text not null,

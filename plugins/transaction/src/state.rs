@@ -6,48 +6,34 @@
 use commerce_sdk::prelude::*;
 
 macro_rules! state {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+        pub enum $name { $($variant),+ }
 
+        #[cfg(test)]
         impl $name {
             pub const ALL: &'static [$name] = &[$($name::$variant),+];
-
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $text),+ }
-            }
         }
     };
 }
 
 state! {
-    Status { Open = "open", Completed = "completed", Cancelled = "cancelled", Expired = "expired" }
+    Status { Open, Completed, Cancelled, Expired }
 }
 
 state! {
-    PaymentStatus {
-        Awaiting = "awaiting",
-        Paid = "paid",
-        PartiallyRefunded = "partially_refunded",
-        Refunded = "refunded",
-    }
+    PaymentStatus { Awaiting, Paid, PartiallyRefunded, Refunded }
 }
 
 state! {
-    FulfilmentStatus {
-        Unfulfilled = "unfulfilled",
-        Partial = "partial",
-        Shipped = "shipped",
-        Delivered = "delivered",
-        Returned = "returned",
-    }
+    FulfilmentStatus { Unfulfilled, Partial, Shipped, Delivered, Returned }
 }
 
 state! {
     /// How the customer pays, as far as the steps depend on it.
-    PaymentMethod { BankTransfer = "bank_transfer", CashOnDelivery = "cash_on_delivery" }
+    PaymentMethod { BankTransfer, CashOnDelivery }
 }
 
 impl PaymentMethod {
@@ -111,29 +97,53 @@ impl States {
                 if self.payment != P::Awaiting {
                     return Err(refused("already_paid", "The transaction has been paid."));
                 }
-                States { payment: P::Paid, ..self }
+                States {
+                    payment: P::Paid,
+                    ..self
+                }
             }
             Step::Expire => {
                 self.must_be_open()?;
-                if self.payment != P::Awaiting || method.ships_unpaid() || self.fulfilment != F::Unfulfilled {
-                    return Err(refused("not_expirable", "Only an unpaid transaction can expire, before it is shipped."));
+                if self.payment != P::Awaiting
+                    || method.ships_unpaid()
+                    || self.fulfilment != F::Unfulfilled
+                {
+                    return Err(refused(
+                        "not_expirable",
+                        "Only an unpaid transaction can expire, before it is shipped.",
+                    ));
                 }
-                States { status: Status::Expired, ..self }
+                States {
+                    status: Status::Expired,
+                    ..self
+                }
             }
             Step::Cancel => {
                 self.must_be_open()?;
                 if self.fulfilment != F::Unfulfilled {
-                    return Err(refused("already_shipped", "Goods have left; record a return instead."));
+                    return Err(refused(
+                        "already_shipped",
+                        "Goods have left; record a return instead.",
+                    ));
                 }
-                States { status: Status::Cancelled, ..self }
+                States {
+                    status: Status::Cancelled,
+                    ..self
+                }
             }
             Step::Ship { all } => {
                 self.must_be_open()?;
                 if self.payment == P::Awaiting && !method.ships_unpaid() {
-                    return Err(refused("not_paid", "The transaction must be paid before goods leave."));
+                    return Err(refused(
+                        "not_paid",
+                        "The transaction must be paid before goods leave.",
+                    ));
                 }
                 if self.payment == P::Refunded {
-                    return Err(refused("refunded", "The transaction was refunded; nothing is left to ship."));
+                    return Err(refused(
+                        "refunded",
+                        "The transaction was refunded; nothing is left to ship.",
+                    ));
                 }
                 match self.fulfilment {
                     F::Unfulfilled | F::Partial => {}
@@ -141,28 +151,53 @@ impl States {
                         return Err(refused("already_shipped", "Everything has been shipped."));
                     }
                 }
-                States { fulfilment: if all { F::Shipped } else { F::Partial }, ..self }
+                States {
+                    fulfilment: if all { F::Shipped } else { F::Partial },
+                    ..self
+                }
             }
             Step::Deliver => {
                 self.must_be_open()?;
                 if self.fulfilment != F::Shipped {
-                    return Err(refused("not_shipped", "Only what has been shipped completely can be delivered."));
+                    return Err(refused(
+                        "not_shipped",
+                        "Only what has been shipped completely can be delivered.",
+                    ));
                 }
-                States { fulfilment: F::Delivered, ..self }
+                States {
+                    fulfilment: F::Delivered,
+                    ..self
+                }
             }
             Step::Return => {
                 if !matches!(self.status, Status::Open | Status::Completed)
                     || !matches!(self.fulfilment, F::Shipped | F::Delivered)
                 {
-                    return Err(refused("not_returnable", "Only what has been shipped can be returned."));
+                    return Err(refused(
+                        "not_returnable",
+                        "Only what has been shipped can be returned.",
+                    ));
                 }
-                States { fulfilment: F::Returned, ..self }
+                States {
+                    fulfilment: F::Returned,
+                    ..self
+                }
             }
             Step::Refund { all } => {
                 if !matches!(self.payment, P::Paid | P::PartiallyRefunded) {
-                    return Err(refused("not_refundable", "There is no payment left to refund."));
+                    return Err(refused(
+                        "not_refundable",
+                        "There is no payment left to refund.",
+                    ));
                 }
-                States { payment: if all { P::Refunded } else { P::PartiallyRefunded }, ..self }
+                States {
+                    payment: if all {
+                        P::Refunded
+                    } else {
+                        P::PartiallyRefunded
+                    },
+                    ..self
+                }
             }
         };
         Ok(next.completed_where_done())
@@ -171,17 +206,27 @@ impl States {
     fn must_be_open(self) -> Result<(), Refused> {
         match self.status {
             Status::Open => Ok(()),
-            Status::Completed => Err(refused("transaction_completed", "The transaction is completed.")),
-            Status::Cancelled => Err(refused("transaction_cancelled", "The transaction was cancelled.")),
+            Status::Completed => Err(refused(
+                "transaction_completed",
+                "The transaction is completed.",
+            )),
+            Status::Cancelled => Err(refused(
+                "transaction_cancelled",
+                "The transaction was cancelled.",
+            )),
             Status::Expired => Err(refused("transaction_expired", "The time to pay was over.")),
         }
     }
 
     /// A transaction is complete once the goods have arrived and the money has come.
     fn completed_where_done(self) -> States {
-        let done = self.fulfilment == FulfilmentStatus::Delivered && self.payment != PaymentStatus::Awaiting;
+        let done = self.fulfilment == FulfilmentStatus::Delivered
+            && self.payment != PaymentStatus::Awaiting;
         match self.status {
-            Status::Open if done => States { status: Status::Completed, ..self },
+            Status::Open if done => States {
+                status: Status::Completed,
+                ..self
+            },
             _ => self,
         }
     }
@@ -194,7 +239,11 @@ mod tests {
     fn every_state() -> impl Iterator<Item = States> {
         Status::ALL.iter().flat_map(|&status| {
             PaymentStatus::ALL.iter().flat_map(move |&payment| {
-                FulfilmentStatus::ALL.iter().map(move |&fulfilment| States { status, payment, fulfilment })
+                FulfilmentStatus::ALL.iter().map(move |&fulfilment| States {
+                    status,
+                    payment,
+                    fulfilment,
+                })
             })
         })
     }
@@ -224,28 +273,41 @@ mod tests {
     #[test]
     fn cash_on_delivery_ships_unpaid_and_completes_when_the_money_comes() {
         let method = PaymentMethod::CashOnDelivery;
-        let shipped = States::PLACED.after(Step::Ship { all: true }, method).unwrap();
+        let shipped = States::PLACED
+            .after(Step::Ship { all: true }, method)
+            .unwrap();
         let delivered = shipped.after(Step::Deliver, method).unwrap();
         assert_eq!(delivered.status, Status::Open);
-        assert_eq!(delivered.after(Step::Pay, method).unwrap().status, Status::Completed);
+        assert_eq!(
+            delivered.after(Step::Pay, method).unwrap().status,
+            Status::Completed
+        );
     }
 
     #[test]
     fn a_bank_transfer_does_not_ship_unpaid() {
-        let refused = States::PLACED.after(Step::Ship { all: true }, PaymentMethod::BankTransfer).unwrap_err();
+        let refused = States::PLACED
+            .after(Step::Ship { all: true }, PaymentMethod::BankTransfer)
+            .unwrap_err();
         assert_eq!(refused.code, "not_paid");
     }
 
     #[test]
     fn cash_on_delivery_never_expires() {
         for states in every_state() {
-            assert!(states.after(Step::Expire, PaymentMethod::CashOnDelivery).is_err());
+            assert!(
+                states
+                    .after(Step::Expire, PaymentMethod::CashOnDelivery)
+                    .is_err()
+            );
         }
     }
 
     #[test]
     fn what_is_over_stays_over() {
-        for states in every_state().filter(|s| matches!(s.status, Status::Cancelled | Status::Expired)) {
+        for states in
+            every_state().filter(|s| matches!(s.status, Status::Cancelled | Status::Expired))
+        {
             for &method in PaymentMethod::ALL {
                 for step in STEPS {
                     if let Ok(next) = states.after(step, method) {
@@ -262,12 +324,21 @@ mod tests {
         for states in every_state() {
             for &method in PaymentMethod::ALL {
                 for step in STEPS {
-                    let Ok(next) = states.after(step, method) else { continue };
+                    let Ok(next) = states.after(step, method) else {
+                        continue;
+                    };
                     match step {
-                        Step::Pay | Step::Refund { .. } => assert_eq!(next.fulfilment, states.fulfilment),
-                        Step::Ship { .. } | Step::Deliver | Step::Return => assert_eq!(next.payment, states.payment),
+                        Step::Pay | Step::Refund { .. } => {
+                            assert_eq!(next.fulfilment, states.fulfilment)
+                        }
+                        Step::Ship { .. } | Step::Deliver | Step::Return => {
+                            assert_eq!(next.payment, states.payment)
+                        }
                         Step::Expire | Step::Cancel => {
-                            assert_eq!((next.payment, next.fulfilment), (states.payment, states.fulfilment));
+                            assert_eq!(
+                                (next.payment, next.fulfilment),
+                                (states.payment, states.fulfilment)
+                            );
                         }
                     }
                 }
@@ -279,7 +350,14 @@ mod tests {
     fn no_step_can_be_taken_twice() {
         for states in every_state() {
             for &method in PaymentMethod::ALL {
-                for step in [Step::Pay, Step::Expire, Step::Cancel, Step::Deliver, Step::Return, Step::Refund { all: true }] {
+                for step in [
+                    Step::Pay,
+                    Step::Expire,
+                    Step::Cancel,
+                    Step::Deliver,
+                    Step::Return,
+                    Step::Refund { all: true },
+                ] {
                     if let Ok(next) = states.after(step, method) {
                         assert!(next.after(step, method).is_err(), "{states:?} {step:?}");
                     }
