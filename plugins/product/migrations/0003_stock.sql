@@ -15,6 +15,8 @@ create table stock (
     constraint stock_reserved check (reserved >= 0)
 );
 
+create index stock_of_product on stock (product_id);
+
 create table stock_ledger (
     id text primary key,
     variant_id text not null,

@@ -21,7 +21,7 @@ use crate::model::{Policy, Status, option_key};
 use crate::prices::parse_price;
 
 use columns::{Columns, Field};
-pub use merge::{Merged, claim_skus, merge};
+pub use merge::{claim_skus, merge, slug_of};
 
 /// What the file's prices mean.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::*;
+use super::merge::Merged;
 use crate::model::Product;
 use commerce_sdk::timestamp::Timestamp;
 
