@@ -1,4 +1,4 @@
-//! Providing a service, and calling the providers of another one.
+//! Providing a service.
 
 use commerce_sdk::prelude::*;
 
@@ -20,22 +20,17 @@ struct ShippingRate {
     price: Money,
 }
 
-/// One flat rate, less what every `pricing@1` provider takes off.
+/// One flat rate, where the store has set one in the cart's currency.
 #[function(reads)]
 pub fn rates(parcel: Parcel) -> Result<Rates, Problem> {
-    let settings = settings::<crate::Settings>()?;
-    let mut price = settings
-        .shipping_price
-        .unwrap_or(Money::zero(parcel.subtotal.currency()));
-    for provider in plugins::providers("pricing@1")? {
-        let off: Money = plugins::provider("pricing@1", &provider, "shipping_discount", &price)?;
-        price = price.minus_at_most(off)?;
-    }
+    let price = settings::<crate::Settings>()?.shipping_price;
+    let price = price.filter(|price| price.currency() == parcel.subtotal.currency());
+    let rates = price.map(|price| ShippingRate {
+        id: "flat".to_owned(),
+        name: "Flat".to_owned(),
+        price,
+    });
     Ok(Rates {
-        rates: vec![ShippingRate {
-            id: "flat".to_owned(),
-            name: "Flat".to_owned(),
-            price,
-        }],
+        rates: rates.into_iter().collect(),
     })
 }

@@ -1,5 +1,7 @@
 //! What happens without a request: events of others, jobs, schedules, imports, the demonstration.
 
+use std::collections::BTreeMap;
+
 use commerce_sdk::import::{Batch, Report, RowError};
 use commerce_sdk::prelude::*;
 use commerce_sdk::seed::{Seed, Seeded};
@@ -22,13 +24,45 @@ pub fn on_completed(event: Event<Completed>) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What `notification@1` asks for.
+#[derive(Serialize)]
+struct Notification<'a> {
+    id: &'a str,
+    channel: &'a str,
+    to: &'a str,
+    template: &'a str,
+    values: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    status: String,
+}
+
+/// A day after a note was written, tells its author through the first plugin that can.
 #[job("remind")]
 pub fn remind(job: Job<NoteId>) -> Result<(), Problem> {
-    let title =
-        sql!("select title from notes where id = $1", job.payload).optional::<(String,)>()?;
-    if let Some((title,)) = title {
-        log::info!("time to look at {title}");
-    }
+    let note = sql!(
+        "select account, title from notes where id = $1",
+        job.payload
+    )
+    .optional::<(String, String)>()?;
+    let Some((account, title)) = note else {
+        return Ok(());
+    };
+    let Some(provider) = plugins::providers("notification@1")?.into_iter().next() else {
+        return Ok(());
+    };
+    let values = BTreeMap::from([("title", title.as_str())]);
+    let notification = Notification {
+        id: &job.id,
+        channel: "push",
+        to: &account,
+        template: "note",
+        values,
+    };
+    let answer: Accepted = plugins::provider("notification@1", &provider, "send", &notification)?;
+    log::info!("{provider} {} the reminder of {account}", answer.status);
     Ok(())
 }
 
