@@ -216,14 +216,14 @@ async fn open_sqlite(config: &SqlConfig, path: PathBuf) -> Result<Pools, SqlErro
 async fn open_postgres(config: &SqlConfig, url: &str) -> Result<Pools, SqlError> {
     let wait = config.queue_wait();
     let options = PostgresOptions::kernel(config, url)?;
-    let kernel = Pool::new(Opener::Postgres(options.clone()), postgres::kernel_connections(config), wait);
+    let kernel = Pool::new(Opener::Postgres(Box::new(options.clone())), postgres::kernel_connections(config), wait);
     let (mut lease, _) = kernel.acquire().await?;
     lease.in_transaction = true;
     lease.run(async |connection| connection.ensure_base().await).await?;
     lease.in_transaction = false;
     drop(lease);
     let plugins = options.plugins(config, &kernel);
-    let plugins = Pool::new(Opener::Postgres(plugins), config.max_connections.max(1), wait);
+    let plugins = Pool::new(Opener::Postgres(Box::new(plugins)), config.max_connections.max(1), wait);
     Ok(Pools {
         plugin_reads: Arc::clone(&plugins),
         plugin_writes: plugins,

@@ -44,7 +44,7 @@ impl KernelStatement {
     }
 
     /// The texts to run with their arguments: one, or a few where there are very many rows.
-    pub(super) fn batches(&self, texts: &Texts) -> Result<Vec<(Arc<KernelText>, Vec<Value<'static>>)>, SqlError> {
+    pub(super) fn batches(&self, texts: &Texts) -> Result<Vec<Batch>, SqlError> {
         let columns = self.rows.first().map_or(0, Vec::len);
         let rows_at_once = (MAX_PARAMETERS / columns.max(1)).max(1);
         self.rows
@@ -53,6 +53,9 @@ impl KernelStatement {
             .collect()
     }
 }
+
+/// One text with the arguments of as many rows as it takes.
+type Batch = (Arc<KernelText>, Vec<Value<'static>>);
 
 /// A text as both engines run it.
 pub(super) struct KernelText {
