@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::border::Prepared;
+use super::border::Step;
 use super::connection::Connection;
 use super::pool::Lease;
 use super::statement::KernelStatement;
@@ -58,20 +58,12 @@ pub struct Migration {
     pub text: String,
 }
 
-/// One file of a plugin, as the border classified and translated it.
+/// One file of a plugin, as the border planned it.
 #[derive(Clone, Debug)]
 pub struct PluginMigration {
     pub file: String,
     pub checksum: String,
     pub steps: Vec<Step>,
-}
-
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Runs once.
-    Schema { postgres: String, sqlite: String },
-    /// A sliced statement without arguments of the plugin's own: runs once for each store.
-    Data(Prepared),
 }
 
 impl Sql {
@@ -201,7 +193,7 @@ impl Sql {
         }
     }
 
-    /// Runs the data steps marked `-- each store` for a store that is new, then `record`.
+    /// For a new store: `record` (its own row …), then these data steps of each plugin, those marked `-- each store`.
     pub async fn apply_store_data(
         &self,
         store: i64,
@@ -324,10 +316,8 @@ async fn run_steps(
     for step in steps {
         lease
             .run(async |connection| match step {
-                Step::Schema { postgres, sqlite } => {
-                    connection.schema_step(plugin, postgres, sqlite).await
-                }
-                Step::Data(prepared) => {
+                Step::Ddl { postgres, sqlite, .. } => connection.schema_step(plugin, postgres, sqlite).await,
+                Step::Data { prepared, .. } => {
                     for store in stores {
                         connection.data_step(plugin, prepared, *store).await?;
                     }

@@ -32,7 +32,7 @@ pub use self::access::PluginAccess;
 pub use self::config::SqlConfig;
 pub use self::error::{Constraint, ConstraintKind, SqlError};
 pub use self::kernel::Kernel;
-pub use self::migrate::{MigrateError, Migration, PluginMigration, Step};
+pub use self::migrate::{MigrateError, Migration, PluginMigration};
 pub use self::statement::KernelStatement;
 pub use self::value::{FromColumn, Row, Time, Value};
 pub use self::work::{Frame, Mode, Work};
