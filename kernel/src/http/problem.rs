@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
+use crate::storage::sql::SqlError;
+
 /// An error answer. The cause is logged under the request id where it arose; none of it is in here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
@@ -86,6 +88,7 @@ codes! {
     InvalidQuery = 422 "invalid_query", "Invalid query", "Correct the query parameters that errors names.";
     IdempotencyKeyReused = 422 "idempotency_key_reused", "Idempotency-Key reused", "Use a new key for a request with another body.";
     RateLimited = 429 "rate_limited", "Too many requests", "Wait as long as Retry-After says.";
+    HeadersTooLarge = 431 "headers_too_large", "Headers too large", "Send fewer and shorter headers.";
     Internal = 500 "internal", "Internal error", "This is our fault: report it with the request_id.";
     PluginFailed = 500 "plugin_failed", "The module failed", "This is our fault: report it with the request_id.";
     Unavailable = 503 "unavailable", "Unavailable", "Nothing was done: retry after Retry-After.";
@@ -189,6 +192,25 @@ impl Problem {
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         Self::new(code, code.remedy())
+    }
+}
+
+/// For the kernel's own statements. Whatever else can go wrong with one is our fault, and is in the log where it arose.
+impl From<SqlError> for Problem {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Unavailable { retry_after } => {
+                let seconds = retry_after.as_secs().clamp(1, 3600);
+                Self::from(Code::Unavailable).retry_after(u32::try_from(seconds).unwrap_or(1))
+            }
+            SqlError::Timeout => Self::from(Code::Unavailable).retry_after(1),
+            SqlError::Uncertain => Code::Uncertain.into(),
+            SqlError::Conflict => Code::Conflict.into(),
+            other => {
+                tracing::error!(error = %other, "a statement of the kernel failed");
+                Self::internal()
+            }
+        }
     }
 }
 
