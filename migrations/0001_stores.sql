@@ -34,6 +34,7 @@ create table kernel.accounts (
     phone text,
     verified_at timestamptz,
     disabled_at timestamptz,
+    signed_in_at timestamptz,
     created_at timestamptz not null,
     updated_at timestamptz not null,
     primary key (store, id),
@@ -56,21 +57,34 @@ create table kernel.account_roles (
     foreign key (store, role) references kernel.roles (store, name) on delete cascade
 );
 
--- A token is known by its hash only. A used one that comes back betrays a thief: its whole family is revoked.
+-- A sign-in. What happens to it locks its row, so that no refresh passes by a revocation.
+create table kernel.sessions (
+    store bigint not null,
+    id text not null,
+    account text not null,
+    created_at timestamptz not null,
+    refreshed_at timestamptz not null,
+    expires_at timestamptz not null,
+    revoked_at timestamptz,
+    primary key (store, id),
+    foreign key (store, account) references kernel.accounts (store, id) on delete cascade
+);
+create index sessions_account on kernel.sessions (store, account);
+create index sessions_expires on kernel.sessions (expires_at);
+-- Every node keeps those in memory whose access tokens may still be alive.
+create index sessions_revoked on kernel.sessions (revoked_at) where revoked_at is not null;
+
+-- The refresh tokens of a session, one after the other, known by their hashes only. A used one that comes back betrays a
+-- thief: the session is revoked. So used ones stay as long as the session.
 create table kernel.refresh_tokens (
     token_hash bytea not null primary key,
     store bigint not null,
-    account text not null,
-    family text not null,
+    session text not null,
     issued_at timestamptz not null,
-    expires_at timestamptz not null,
     used_at timestamptz,
-    revoked_at timestamptz,
-    foreign key (store, account) references kernel.accounts (store, id) on delete cascade
+    foreign key (store, session) references kernel.sessions (store, id) on delete cascade
 );
-create index refresh_tokens_account on kernel.refresh_tokens (store, account);
-create index refresh_tokens_family on kernel.refresh_tokens (family);
-create index refresh_tokens_expires on kernel.refresh_tokens (expires_at);
+create index refresh_tokens_session on kernel.refresh_tokens (store, session);
 
 -- Links sent by e-mail: verification, password reset.
 create table kernel.account_tokens (
@@ -89,7 +103,8 @@ create table kernel.signing_keys (
     kid text not null primary key,
     sealed bytea not null,
     created_at timestamptz not null,
-    retires_at timestamptz
+    -- Later than its creation, so that every node can verify with it before one signs.
+    signs_from timestamptz not null
 );
 
 create table kernel.api_keys (
@@ -116,13 +131,12 @@ create table kernel.secrets (
     primary key (store, plugin, name)
 );
 
--- `subject`: an account's address, or a client's.
+-- `subject`: digest of a client's address, or of it and an account's. How long one must wait follows from the failures.
 create table kernel.login_throttles (
-    store bigint not null,
+    store bigint not null references kernel.stores (number) on delete cascade,
     subject text not null,
     failures bigint not null,
-    since timestamptz not null,
-    blocked_until timestamptz,
+    failed_at timestamptz not null,
     primary key (store, subject)
 );
-create index login_throttles_since on kernel.login_throttles (since);
+create index login_throttles_failed on kernel.login_throttles (failed_at);

@@ -1,5 +1,6 @@
 //! The commerce kernel: it serves, stores, authenticates, and runs plugins; it knows nothing about commerce itself.
 
+pub mod auth;
 pub mod caller;
 pub mod config;
 pub mod control;
@@ -11,3 +12,4 @@ pub mod storage;
 pub mod stores;
 pub mod telemetry;
 pub mod typeid;
+pub mod versions;

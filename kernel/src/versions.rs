@@ -33,8 +33,8 @@ impl Topic {
     /// To be part of every transaction that changes the topic.
     pub fn changed(self) -> KernelStatement {
         KernelStatement::new(
-            "insert into kernel.versions as current (topic, version) values ($1, 1)
-             on conflict (topic) do update set version = current.version + 1",
+            "insert into kernel.versions as current (name, generation) values ($1, 1)
+             on conflict (name) do update set generation = current.generation + 1",
             crate::args![self.name()],
         )
     }
@@ -95,6 +95,6 @@ impl Versions {
 }
 
 async fn read(sql: &Sql) -> Result<BTreeMap<String, i64>, SqlError> {
-    let rows = sql.kernel().fetch_all("select topic, version from kernel.versions", &[]).await?;
+    let rows = sql.kernel().fetch_all("select name, generation from kernel.versions", &[]).await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }

@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 pub struct AuthConfig {
     pub access_token_minutes: u32,
     pub refresh_token_days: u32,
-    /// A sign-in ends after this, however often it was refreshed.
-    pub session_days: u32,
     /// How long a used refresh token is answered again instead of ending the session.
     pub refresh_grace_ms: u64,
     pub argon2_memory_kib: u32,
@@ -29,7 +27,6 @@ impl Default for AuthConfig {
         Self {
             access_token_minutes: 15,
             refresh_token_days: 30,
-            session_days: 365,
             refresh_grace_ms: 0,
             argon2_memory_kib: 19_456,
             argon2_iterations: 2,

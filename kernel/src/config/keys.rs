@@ -161,7 +161,6 @@ pub const KEYS: &[Key] = &[
 
     integer("auth.access_token_minutes", "15", 1, 1440, "Life of an access token. A change of an account's rights reaches every node within two seconds, whatever this says."),
     integer("auth.refresh_token_days", "30", 1, 3650, "Life of a refresh token, renewed with each use."),
-    integer("auth.session_days", "365", 1, 36_500, "A sign-in ends after this, however often it was refreshed."),
     integer("auth.refresh_grace_ms", "0", 0, 60_000, "A refresh token sent again within this time after its use gets the same answer instead of ending the session. Two requests at the same moment always do."),
     integer("auth.argon2_memory_kib", "19456", 8, 4_194_304, "Memory of one password hash (argon2id)."),
     integer("auth.argon2_iterations", "2", 1, 100, "Passes of one password hash."),

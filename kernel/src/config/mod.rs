@@ -20,7 +20,9 @@ use serde::Deserialize;
 pub use load::{ConfigError, ConfigFault};
 pub use sections::*;
 
+pub use crate::auth::AuthConfig;
 use crate::secrets::Secret;
+pub use crate::storage::sql::SqlConfig;
 
 /// `commerce.toml` as it ships: every key with its default and what it means.
 pub const DEFAULT_FILE: &str = include_str!("../../../commerce.toml");

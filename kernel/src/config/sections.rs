@@ -37,20 +37,6 @@ pub struct MetricsConfig {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SqlConfig {
-    pub url: Option<String>,
-    pub max_connections: u32,
-    pub connections_per_plugin: u32,
-    pub statement_timeout_ms: u64,
-    pub lock_timeout_ms: u64,
-    pub queue_wait_ms: u64,
-    pub max_rows: usize,
-    pub max_bytes: usize,
-    pub transaction_max_age_ms: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PluginsConfig {
     pub concurrent_calls: u32,
     pub call_depth: u32,
@@ -81,25 +67,6 @@ pub struct EventsConfig {
     pub lease_ms: u64,
     pub max_attempts: u32,
     pub keep_hours: u32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthConfig {
-    pub access_token_minutes: u32,
-    pub refresh_token_days: u32,
-    pub session_days: u32,
-    pub refresh_grace_ms: u64,
-    pub argon2_memory_kib: u32,
-    pub argon2_iterations: u32,
-    pub argon2_lanes: u32,
-    pub hashing_concurrency: u32,
-    pub hashing_queue: u32,
-    pub login_attempts: u32,
-    pub login_attempts_per_address: u32,
-    pub login_delay_ms: u64,
-    pub login_max_delay_ms: u64,
-    pub login_forget_minutes: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
+use crate::storage::sql::SqlError;
+
 /// An error answer. The cause is logged under the request id where it arose; none of it is in here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
@@ -190,6 +192,25 @@ impl Problem {
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         Self::new(code, code.remedy())
+    }
+}
+
+/// For the kernel's own statements. Whatever else can go wrong with one is our fault, and is in the log where it arose.
+impl From<SqlError> for Problem {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Unavailable { retry_after } => {
+                let seconds = retry_after.as_secs().clamp(1, 3600);
+                Self::from(Code::Unavailable).retry_after(u32::try_from(seconds).unwrap_or(1))
+            }
+            SqlError::Timeout => Self::from(Code::Unavailable).retry_after(1),
+            SqlError::Uncertain => Code::Uncertain.into(),
+            SqlError::Conflict => Code::Conflict.into(),
+            other => {
+                tracing::error!(error = %other, "a statement of the kernel failed");
+                Self::internal()
+            }
+        }
     }
 }
 
