@@ -1,0 +1,41 @@
+# Two commands are enough: `make dev` serves a demo store, `make test` proves the project.
+
+# The pinned toolchain under another name is as good: rustup is then told that name.
+PINNED := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+ifeq ($(RUSTUP_TOOLCHAIN),)
+ifneq ($(shell cargo --version >/dev/null 2>&1 && echo ok),ok)
+export RUSTUP_TOOLCHAIN := $(shell rustup toolchain list 2>/dev/null | cut -d' ' -f1 | while read name; do rustc "+$$name" --version 2>/dev/null | grep -q "^rustc $(PINNED) " && echo "$$name" && break; done)
+endif
+endif
+
+COMMERCE := target/debug/commerce
+
+.PHONY: dev test check bench build clean
+
+dev: build
+	$(COMMERCE) dev
+
+build:
+	tools/setup dev
+	cargo build --locked --bin commerce --bin commerce-kernel
+
+# What `make test` does before it runs a test.
+check:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+test:
+	tools/setup test
+	$(MAKE) check
+	cargo build --locked --bin commerce --bin commerce-kernel
+	$(COMMERCE) plugin build --all
+	cargo test --locked --workspace --no-fail-fast
+
+bench:
+	tools/setup test
+	cargo build --locked --release --bin commerce --bin commerce-kernel
+	target/release/commerce plugin build --all
+	cargo run --locked --release -p commerce-load
+
+clean:
+	cargo clean

@@ -1,0 +1,328 @@
+//! The second walk: proves what was printed, knowing nothing of how it was made.
+//!
+//! It reads the text as the engine will. The parser's understanding of the text, printed again, must be the same tokens,
+//! so nothing escaped its quotes and no operator bound otherwise than meant. Every word must be one that the border
+//! prints. Every occurrence of a base table must be the exact tokens of a slice, or the target of the write, whose
+//! predicate must stand in the tree as `store_id = $k+1 and (…)`. As the table names are counted among the tokens and not
+//! collected by a walk over a tree, no kind of node can hide one.
+
+use std::any::TypeId;
+
+use sqlparser::ast::{self, BinaryOperator, Expr, SetExpr, Statement};
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer, Word};
+
+use super::TableAccess;
+use super::dialect::{Engine, placeholder, table_name};
+use super::names::STORE_COLUMN;
+use super::refusal::{Refusal, RefusalKind};
+
+/// Every unquoted word that the border prints, besides `t7`, `w7`, `c7` and the one-letter names inside its own shapes.
+const VOCABULARY: &[&str] = &[
+    "abs", "all", "and", "any", "array", "as", "at", "avg", "between", "bigint", "bool_and", "bool_or", "boolean", "btrim",
+    "by", "bytea", "case", "cast", "coalesce", "collate", "conflict", "count", "cross", "date_trunc", "delete", "dense_rank",
+    "desc", "distinct", "do", "double", "else", "end", "escape", "except", "excluded", "exists", "false", "filter", "first",
+    "for", "from", "greatest", "group", "group_concat", "having", "in", "insert", "instr", "integer", "intersect", "into", "is",
+    "join", "json", "json_array", "json_each", "json_extract", "json_group_array", "json_object", "json_remove", "json_set",
+    "json_type", "jsonb", "jsonb_agg", "jsonb_array_elements_text", "jsonb_build_array", "jsonb_build_object", "jsonb_set",
+    "jsonb_to_recordset", "lag", "last", "lead", "least", "left", "length", "like", "limit", "locked", "lower", "ltrim", "max",
+    "min", "not", "nothing", "nowait", "null", "nullif", "nulls", "numeric", "of", "offset", "on", "or", "order", "over",
+    "partition", "pg_catalog", "precision", "rank", "real", "recursive", "replace", "returning", "round", "row_number", "rtrim",
+    "select", "set", "skip", "statement_timestamp", "strftime", "string_agg", "strpos", "substr", "sum", "text", "then",
+    "time", "timestamptz", "to_char", "trim", "true", "union", "update", "upper", "value", "values", "when", "where", "with",
+    "zone",
+];
+
+/// Names inside shapes that the border prints whole.
+const LOCAL: &[&str] = &["e", "q", "r", "s", "v"];
+
+pub(super) struct Printed<'a> {
+    pub engine: Engine,
+    pub text: &'a str,
+    /// k
+    pub arguments: usize,
+    /// What the statement was found to touch.
+    pub tables: &'a [TableAccess],
+}
+
+impl Printed<'_> {
+    pub fn prove(&self) -> Result<(), Refusal> {
+        let tokens = self.tokens(self.text)?;
+        let statement = self.parse()?;
+        if self.tokens(&statement.to_string())? != tokens {
+            return Err(unproven("the parser reads something else than was meant"));
+        }
+        self.knows_every_word(&tokens)?;
+        self.tables_are_slices(&tokens, &statement)
+    }
+
+    fn dialect(&self) -> &'static dyn Dialect {
+        match self.engine {
+            Engine::Postgres => &PostgreSqlDialect {},
+            Engine::Sqlite => &SqliteText,
+        }
+    }
+
+    /// Without white space, and unquoted words in lower case, as both engines read them.
+    fn tokens(&self, text: &str) -> Result<Vec<Token>, Refusal> {
+        let mut tokens = Tokenizer::new(self.dialect(), text).tokenize().map_err(|_| unproven("the tokens cannot be read"))?;
+        tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
+        for token in &mut tokens {
+            if let Token::Word(word) = token
+                && word.quote_style.is_none()
+            {
+                word.value.make_ascii_lowercase();
+            }
+        }
+        Ok(tokens)
+    }
+
+    fn parse(&self) -> Result<Statement, Refusal> {
+        let parser = Parser::new(self.dialect()).with_recursion_limit(4_000);
+        let statements = parser.try_with_sql(self.text).and_then(|mut parser| parser.parse_statements());
+        let mut statements = statements.map_err(|error| unproven(&format!("the text cannot be read: {error}")))?.into_iter();
+        match (statements.next(), statements.next()) {
+            (Some(statement), None) => Ok(statement),
+            _ => Err(unproven("the text is not one statement")),
+        }
+    }
+
+    fn knows_every_word(&self, tokens: &[Token]) -> Result<(), Refusal> {
+        for token in tokens {
+            match token {
+                Token::Word(Word { value, quote_style: None, .. }) if known_word(value) => {}
+                Token::Word(Word { value, quote_style: None, .. }) => {
+                    return Err(unproven(&format!("the word {value} is not one that is printed")));
+                }
+                Token::Placeholder(name) if !self.known_placeholder(name) => {
+                    return Err(unproven(&format!("{name} is not an argument")));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn known_placeholder(&self, name: &str) -> bool {
+        (1..=self.arguments + 1).any(|number| placeholder(self.engine, number) == name)
+    }
+
+    fn tables_are_slices(&self, tokens: &[Token], statement: &Statement) -> Result<(), Refusal> {
+        let store_columns = tokens.iter().filter(|token| is_quoted(token, STORE_COLUMN)).count();
+        let mut explained = 0;
+        let mut targets = 0;
+        for (name_at, name_length) in self.table_names(tokens) {
+            let name = &tokens[name_at..name_at + name_length];
+            if !self.tables.iter().any(|access| self.names(access, name)) {
+                return Err(unproven("a table is named that was not found in the text"));
+            }
+            if self.is_slice(tokens, name_at, name_length) {
+                explained += 1;
+                continue;
+            }
+            let written = self.tables.iter().any(|access| access.writes && self.names(access, name));
+            if !written || targets > 0 {
+                return Err(unproven("a table is read without its store's predicate"));
+            }
+            targets += 1;
+        }
+        if targets > 0 {
+            explained += self.guarded_target(statement).ok_or_else(|| unproven("a table is written without its store's predicate"))?;
+        }
+        match explained == store_columns {
+            true => Ok(()),
+            false => Err(unproven("the store's column stands where it should not")),
+        }
+    }
+
+    /// Where base tables are named, and by how many tokens.
+    fn table_names(&self, tokens: &[Token]) -> Vec<(usize, usize)> {
+        match self.engine {
+            Engine::Postgres => {
+                let quoted = |token: &Token| matches!(token, Token::Word(Word { quote_style: Some(_), .. }));
+                let named = |window: &[Token]| quoted(&window[0]) && window[1] == Token::Period && quoted(&window[2]);
+                tokens.windows(3).enumerate().filter(|(_, window)| named(window)).map(|(at, _)| (at, 3)).collect()
+            }
+            Engine::Sqlite => {
+                let named = |token: &Token| matches!(token, Token::Word(Word { value, quote_style: Some(_), .. }) if value.contains('.'));
+                tokens.iter().enumerate().filter(|(_, token)| named(token)).map(|(at, _)| (at, 1)).collect()
+            }
+        }
+    }
+
+    fn names(&self, access: &TableAccess, name: &[Token]) -> bool {
+        let written: String = name.iter().map(Token::to_string).collect();
+        written == table_name(self.engine, &access.plugin, &access.table)
+    }
+
+    /// `( select s."a", … from NAME as s where s."store_id" = $k+1 )`, token by token.
+    fn is_slice(&self, tokens: &[Token], name_at: usize, name_length: usize) -> bool {
+        let mut after = tokens[name_at + name_length..].iter();
+        let store = placeholder(self.engine, self.arguments + 1);
+        let mut expected = vec!["as", "s", "where", "s", ".", "\"store_id\"", "=", &store];
+        if self.engine == Engine::Postgres {
+            expected.extend(["::", "bigint"]);
+        }
+        expected.push(")");
+        if !expected.iter().all(|expected| after.next().is_some_and(|token| token.to_string() == *expected)) {
+            return false;
+        }
+        let mut before = tokens[..name_at].iter().rev();
+        if !before.next().is_some_and(|token| is_word(token, "from")) {
+            return false;
+        }
+        // Backwards: columns `s."a"`, commas between them, then `( select`.
+        loop {
+            let column = before.next().is_some_and(|token| is_any_quoted(token) && !is_quoted(token, STORE_COLUMN));
+            let qualified = before.next() == Some(&Token::Period) && before.next().is_some_and(|token| is_word(token, "s"));
+            if !column || !qualified {
+                return false;
+            }
+            match before.next() {
+                Some(Token::Comma) => {}
+                Some(token) if is_word(token, "select") => return before.next() == Some(&Token::LParen),
+                _ => return false,
+            }
+        }
+    }
+
+    /// How often the store's column guards the written table; nothing where it does not.
+    fn guarded_target(&self, statement: &Statement) -> Option<usize> {
+        let write = match statement {
+            Statement::Query(query) => match query.body.as_ref() {
+                SetExpr::Insert(write) | SetExpr::Update(write) | SetExpr::Delete(write) => write,
+                _ => return None,
+            },
+            write => write,
+        };
+        match write {
+            Statement::Update(update) => self.guards(update.selection.as_ref()?).then_some(1),
+            Statement::Delete(delete) => self.guards(delete.selection.as_ref()?).then_some(1),
+            Statement::Insert(insert) => self.guarded_insert(insert),
+            _ => None,
+        }
+    }
+
+    fn guarded_insert(&self, insert: &ast::Insert) -> Option<usize> {
+        let is_store_column = |name: &ast::ObjectName| name.to_string() == format!("\"{STORE_COLUMN}\"");
+        insert.columns.first().filter(|name| is_store_column(name))?;
+        let filled = match insert.source.as_deref()?.body.as_ref() {
+            SetExpr::Values(values) => values.rows.iter().all(|row| row.content.first().is_some_and(|value| self.is_store(value))),
+            SetExpr::Select(select) => match select.projection.first() {
+                Some(ast::SelectItem::UnnamedExpr(value)) => self.is_store(value),
+                _ => false,
+            },
+            _ => false,
+        };
+        let conflict = match &insert.on {
+            None => 0,
+            Some(ast::OnInsert::OnConflict(conflict)) => self.guarded_conflict(conflict)?,
+            Some(_) => return None,
+        };
+        filled.then_some(1 + conflict)
+    }
+
+    fn guarded_conflict(&self, conflict: &ast::OnConflict) -> Option<usize> {
+        let columns = match &conflict.conflict_target {
+            None => 0,
+            Some(ast::ConflictTarget::Columns(columns)) => {
+                columns.first().filter(|column| column.value == STORE_COLUMN)?;
+                1
+            }
+            Some(ast::ConflictTarget::OnConstraint(_)) => return None,
+        };
+        match &conflict.action {
+            ast::OnConflictAction::DoNothing => Some(columns),
+            ast::OnConflictAction::DoUpdate(update) => self.guards(update.selection.as_ref()?).then_some(columns + 1),
+        }
+    }
+
+    /// `t1."store_id" = $k+1`, alone or followed by `and ( … )`.
+    fn guards(&self, selection: &Expr) -> bool {
+        match selection {
+            Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                matches!(right.as_ref(), Expr::Nested(_)) && self.is_store_predicate(left)
+            }
+            predicate => self.is_store_predicate(predicate),
+        }
+    }
+
+    fn is_store_predicate(&self, predicate: &Expr) -> bool {
+        let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = predicate else { return false };
+        let Expr::CompoundIdentifier(parts) = left.as_ref() else { return false };
+        matches!(parts.as_slice(), [_, column] if column.value == STORE_COLUMN) && self.is_store(right)
+    }
+
+    fn is_store(&self, value: &Expr) -> bool {
+        let store = placeholder(self.engine, self.arguments + 1);
+        let expected = match self.engine {
+            Engine::Postgres => format!("{store}::BIGINT"),
+            Engine::Sqlite => store,
+        };
+        value.to_string() == expected
+    }
+}
+
+/// The parser's SQLite, with what SQLite also reads and the border prints.
+#[derive(Debug)]
+struct SqliteText;
+
+impl Dialect for SqliteText {
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<SQLiteDialect>()
+    }
+
+    fn is_delimited_identifier_start(&self, letter: char) -> bool {
+        letter == '"'
+    }
+
+    fn is_identifier_start(&self, letter: char) -> bool {
+        letter.is_ascii_alphabetic() || letter == '_'
+    }
+
+    fn is_identifier_part(&self, letter: char) -> bool {
+        letter.is_ascii_alphanumeric() || letter == '_'
+    }
+
+    fn supports_filter_during_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_comma_separated_trim(&self) -> bool {
+        true
+    }
+
+    fn supports_insert_table_alias(&self) -> bool {
+        true
+    }
+}
+
+fn known_word(word: &str) -> bool {
+    let numbered = word.strip_prefix(['t', 'w', 'c']).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+    numbered || LOCAL.contains(&word) || VOCABULARY.binary_search(&word).is_ok()
+}
+
+fn is_word(token: &Token, word: &str) -> bool {
+    matches!(token, Token::Word(Word { value, quote_style: None, .. }) if value == word)
+}
+
+fn is_any_quoted(token: &Token) -> bool {
+    matches!(token, Token::Word(Word { quote_style: Some('"'), .. }))
+}
+
+fn is_quoted(token: &Token, name: &str) -> bool {
+    matches!(token, Token::Word(Word { value, quote_style: Some(_), .. }) if value == name)
+}
+
+fn unproven(why: &str) -> Refusal {
+    Refusal::new(RefusalKind::Proof, format!("the kernel could not prove its own translation and refuses to run it: {why}; please report this statement"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_vocabulary_is_sorted_for_its_search() {
+        assert!(super::VOCABULARY.is_sorted());
+    }
+}
