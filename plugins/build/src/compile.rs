@@ -307,10 +307,8 @@ fn has_core(rustc: &OsString, folder: &Path) -> bool {
 fn library_source(rustc: &OsString, folder: &Path) -> Option<PathBuf> {
     let library = PathBuf::from(ask(rustc, folder, &["--print", "sysroot"])?)
         .join("lib/rustlib/src/rust/library");
-    library
-        .join("std/Cargo.toml")
-        .exists()
-        .then(|| library.canonicalize().unwrap_or(library))
+    // As it stands, links and all: this is the path that the compiler is given, and writes into messages.
+    library.join("std/Cargo.toml").exists().then_some(library)
 }
 
 fn linker(rustc: &OsString, folder: &Path) -> Option<PathBuf> {
