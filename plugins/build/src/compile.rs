@@ -258,15 +258,13 @@ fn artifact(messages: &str) -> Option<PathBuf> {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    let files = messages
+    let mut files = messages
         .filter(|message| message.reason == "compiler-artifact")
         .flat_map(|message| message.filenames);
-    files
-        .filter(|file| {
-            file.extension()
-                .is_some_and(|extension| extension == "wasm")
-        })
-        .next_back()
+    files.rfind(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "wasm")
+    })
 }
 
 /// Without what an outer cargo or the user's shell sets for other builds.
