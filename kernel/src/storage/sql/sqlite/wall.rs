@@ -26,16 +26,27 @@ const NOW: u64 = 0;
 pub(in crate::storage::sql) struct Allowed {
     /// Physical name → may it be changed?
     tables: HashMap<String, bool>,
+    /// `product.`, where a table of that plugin may be changed. SQLite compiles the foreign keys around a change into the
+    /// statement itself, as reads of the tables at their other ends and as cascades into them; they are the same plugin's.
+    changed_plugins: Vec<String>,
 }
 
 impl Allowed {
     pub(in crate::storage::sql) fn new(listed: &[TableAccess]) -> Self {
         let mut tables = HashMap::new();
+        let mut changed_plugins = Vec::new();
         // `kernel` is no plugin: whatever a list says, the kernel's tables are never opened here.
         for access in listed.iter().filter(|access| access.plugin != "kernel") {
             *tables.entry(format!("{}.{}", access.plugin, access.table)).or_insert(false) |= access.writes;
+            if access.writes {
+                changed_plugins.push(format!("{}.", access.plugin));
+            }
         }
-        Self { tables }
+        Self { tables, changed_plugins }
+    }
+
+    fn may_follow_foreign_key(&self, table: &str) -> bool {
+        self.changed_plugins.iter().any(|prefix| table.starts_with(prefix))
     }
 
     fn permits(&self, action: c_int, name: &str, column: &str) -> bool {
@@ -43,12 +54,16 @@ impl Allowed {
             ffi::SQLITE_SELECT | ffi::SQLITE_RECURSIVE => true,
             ffi::SQLITE_READ => {
                 self.tables.contains_key(name)
+                    || self.may_follow_foreign_key(name)
                     || JSON_TABLES.contains(&name)
                     // A reference from which no column is read. Here SQLite also names CTEs and aliases, which have no
                     // dot, as every real table of ours has; its own tables begin with its name.
                     || (column.is_empty() && !name.contains('.') && !name.starts_with("sqlite_") && !name.starts_with("pragma_"))
             }
-            ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => self.tables.get(name) == Some(&true),
+            ffi::SQLITE_INSERT => self.tables.get(name) == Some(&true),
+            ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
+                self.tables.get(name) == Some(&true) || self.may_follow_foreign_key(name)
+            }
             // The name of a function is the second of its two; the first is always empty.
             ffi::SQLITE_FUNCTION => FUNCTIONS.binary_search(&column.to_ascii_lowercase().as_str()).is_ok(),
             // PRAGMA, ATTACH, BEGIN, COMMIT, SAVEPOINT, every DDL, virtual tables, and whatever SQLite learns next.
@@ -170,7 +185,10 @@ unsafe extern "C" fn authorize(
     match &*guard.allowed.lock() {
         None => ffi::SQLITE_OK,
         Some(allowed) if allowed.permits(action, first, second) => ffi::SQLITE_OK,
-        Some(_) => ffi::SQLITE_DENY,
+        Some(_) => {
+            tracing::warn!(action, first, second, "SQLite's authorizer stopped a statement");
+            ffi::SQLITE_DENY
+        }
     }
 }
 
