@@ -21,6 +21,8 @@ pub use load::{ConfigError, ConfigFault};
 pub use sections::*;
 
 pub use crate::auth::AuthConfig;
+pub use crate::events::EventsConfig;
+pub use crate::plugins::PluginsConfig;
 use crate::secrets::Secret;
 pub use crate::storage::sql::SqlConfig;
 

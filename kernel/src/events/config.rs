@@ -44,9 +44,6 @@ pub struct RetentionConfig {
     pub jobs_hours: u64,
     /// For so long the same `Idempotency-Key` gets the same answer.
     pub idempotency_hours: u64,
-    /// Counted from the end of the token's validity.
-    pub refresh_tokens_hours: u64,
-    pub login_throttles_hours: u64,
 }
 
 impl Default for RetentionConfig {
@@ -55,8 +52,6 @@ impl Default for RetentionConfig {
             events_hours: 72,
             jobs_hours: 24,
             idempotency_hours: 24,
-            refresh_tokens_hours: 24 * 30,
-            login_throttles_hours: 24,
         }
     }
 }
