@@ -423,7 +423,7 @@ fn check_role(role: &str, permissions: &[String]) -> Result<(), Problem> {
         if !is_permission(permission) {
             problem = problem.with_error(
                 format!("/permissions/{position}"),
-                "must be like product.write, or *",
+                "must be like plugin.write, or *",
             );
         }
     }

@@ -152,7 +152,7 @@ fn check_permissions(kind: ApiKeyKind, permissions: &[String]) -> Result<(), Pro
         ApiKeyKind::Secret if permissions.is_empty() => {
             problem = problem.with_error(
                 "/permissions",
-                "must name at least one, such as product.read",
+                "must name at least one, such as plugin.read",
             );
         }
         _ => {}
@@ -161,7 +161,7 @@ fn check_permissions(kind: ApiKeyKind, permissions: &[String]) -> Result<(), Pro
         if !accounts::is_permission(permission) {
             problem = problem.with_error(
                 format!("/permissions/{position}"),
-                "must be like product.write, or *",
+                "must be like plugin.write, or *",
             );
         }
     }
