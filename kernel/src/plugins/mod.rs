@@ -123,6 +123,11 @@ impl Plugins {
         Tree::new(self.clone(), store, caller, request_id, mode)
     }
 
+    /// The static SQL texts of an installed version, from its package.
+    pub async fn recorded_sql(&self, plugin: &Plugin) -> anyhow::Result<Vec<String>> {
+        Ok(self.loader().package(&plugin.digest).await?.sql)
+    }
+
     /// Reads the tables and switches to what they say, all at once.
     async fn reload(&self) -> anyhow::Result<()> {
         let _one_at_a_time = self.0.changing.lock().await;

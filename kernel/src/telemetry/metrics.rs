@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
+use tokio::net::TcpListener;
+use warp::Filter as _;
 
 /// The metrics of one kernel. Parts of the kernel that count things of their own register them here at start.
 #[derive(Clone)]
