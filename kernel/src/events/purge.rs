@@ -1,0 +1,56 @@
+//! Kernel tables that would grow for ever, and when their rows may go.
+//!
+//! A [`PurgeRule`] belongs to the module that owns the table; this one only applies them. Any node may: deleting what
+//! is already gone is nothing. Rows go in small batches, each its own transaction, so that no one waits for a purge.
+
+use std::time::Duration;
+
+use super::RetentionConfig;
+use super::lease::before;
+use crate::storage::sql::{Sql, SqlError, args};
+
+/// How the rows of one table expire.
+#[derive(Clone, Copy, Debug)]
+pub struct PurgeRule {
+    /// For the log and the metric: `idempotency`.
+    pub table: &'static str,
+    /// Deletes at most `$2` rows that have been of no use since before `$1`.
+    pub text: &'static str,
+    pub keep: Duration,
+}
+
+const BATCH: u64 = 1_000;
+
+/// The rules of this module's own tables.
+pub(super) fn own_rules(retention: &RetentionConfig) -> [PurgeRule; 2] {
+    [
+        PurgeRule {
+            table: "deliveries",
+            text: "delete from kernel.deliveries where sequence in (
+                     select sequence from kernel.deliveries where finished_at < $1 order by finished_at limit $2)",
+            keep: RetentionConfig::hours(retention.events_hours),
+        },
+        PurgeRule {
+            table: "jobs",
+            text: "delete from kernel.jobs where sequence in (
+                     select sequence from kernel.jobs where finished_at < $1 order by finished_at limit $2)",
+            keep: RetentionConfig::hours(retention.jobs_hours),
+        },
+    ]
+}
+
+/// Deletes all that has expired by this rule; answers how many rows.
+pub(super) async fn apply(sql: &Sql, rule: &PurgeRule) -> Result<u64, SqlError> {
+    let mut total = 0;
+    loop {
+        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+        let deleted = sql
+            .kernel()
+            .execute(rule.text, &args![before(rule.keep), limit])
+            .await?;
+        total += deleted;
+        if deleted < BATCH {
+            return Ok(total);
+        }
+    }
+}

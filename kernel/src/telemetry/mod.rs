@@ -1,0 +1,7 @@
+//! What operators see of a running kernel: the log (one access line per request among it) and metrics.
+
+pub mod access_log;
+pub mod log;
+pub mod metrics;
+
+pub use metrics::Metrics;
