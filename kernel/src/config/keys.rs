@@ -38,12 +38,12 @@ pub enum Secrecy {
 
 impl Key {
     pub fn section(&self) -> Option<&'static str> {
-        self.path.split_once('.').map(|(section, _)| section)
+        self.path.rsplit_once('.').map(|(section, _)| section)
     }
 
     pub fn name(&self) -> &'static str {
         self.path
-            .split_once('.')
+            .rsplit_once('.')
             .map_or(self.path, |(_, name)| name)
     }
 
@@ -80,6 +80,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "What calls into plugins may use. A manifest may ask for less, or for more up to the cap.",
     ),
     ("events", "Delivery of events and jobs."),
+    (
+        "events.retention",
+        "How long rows stay that nothing needs any more. Dead letters stay until an operator decides.",
+    ),
     ("auth", "Accounts, tokens and password hashing."),
     (
         "rate_limits",
@@ -117,7 +121,6 @@ pub const KEYS: &[Key] = &[
     integer("http.shutdown_delay_ms", "0", 0, 600_000, "Time between /readyz turning 503 and the listener closing, for balancers to notice."),
     boolean("http.compression", "true", "Compress answers for clients that accept it."),
     integer("http.cache_mib", "64", 0, 1_048_576, "Memory for kept answers of cacheable routes. 0 keeps none."),
-    integer("http.idempotency_hours", "24", 1, 8760, "How long an Idempotency-Key and its answer are remembered."),
 
     boolean("metrics.enabled", "true", "Serve /metrics."),
     text("metrics.host", "\"127.0.0.1\"", "Address of the metrics listener."),
@@ -153,13 +156,16 @@ pub const KEYS: &[Key] = &[
     list("plugins.http_plain_hosts", "[]", "Hosts with ports (127.0.0.1:9000) to which granted plugins may send plain HTTP, private addresses included. For simulators and tests."),
     list("plugins.http_private_networks", "[]", "Networks (10.1.0.0/16) inside which granted hosts may lie although they are private."),
 
-    integer("events.workers", "8", 0, 1000, "Events, and as many jobs, under way at once on this node. 0: this node leaves them to others."),
-    integer("events.poll_ms", "500", 10, 60_000, "How often to look for what other nodes left to do, and for jobs that have become due."),
-    integer("events.lease_ms", "15000", 1000, 3_600_000, "What a node was doing when it died is taken over after this. A living node renews in time, however long a call takes."),
-    integer("events.max_attempts", "12", 1, 1000, "Attempts with growing pauses before an event or a job becomes a dead letter."),
-    integer("events.backoff_ms", "1000", 1, 3_600_000, "The pause after the first failure; it doubles with each further one."),
-    integer("events.backoff_cap_ms", "3600000", 1, 86_400_000, "The longest such pause."),
-    integer("events.keep_hours", "72", 1, 87_600, "How long finished events and jobs stay listed. Dead letters stay until they are replayed or skipped."),
+    integer("events.concurrency", "16", 0, 1000, "Events delivered at once on this node, and as many jobs run. 0: it leaves them to others."),
+    integer("events.poll_ms", "500", 10, 60_000, "How long work of other nodes, or work that has become due, may go unnoticed."),
+    integer("events.lease_ms", "15000", 1000, 3_600_000, "What a node was doing as it died is taken over by others after this."),
+    integer("events.attempts", "10", 1, 1000, "An event or a job that has failed so often is a dead letter, until an operator decides."),
+    integer("events.backoff_ms", "1000", 1, 3_600_000, "Pause after a failure; it doubles with each further one."),
+    integer("events.backoff_cap_ms", "3600000", 1, 604_800_000, "The longest such pause."),
+
+    integer("events.retention.events_hours", "72", 1, 87_600, "Delivered events."),
+    integer("events.retention.jobs_hours", "24", 1, 87_600, "Jobs that have run."),
+    integer("events.retention.idempotency_hours", "24", 1, 87_600, "For so long the same Idempotency-Key gets the same answer."),
 
     integer("auth.access_token_minutes", "15", 1, 1440, "Life of an access token. A change of an account's rights reaches every node within two seconds, whatever this says."),
     integer("auth.refresh_token_days", "30", 1, 3650, "Life of a refresh token, renewed with each use."),
@@ -177,7 +183,7 @@ pub const KEYS: &[Key] = &[
 
     integer("rate_limits.per_address", "6000", 0, 100 * MEGA, "Requests of one address that carry no credentials."),
     integer("rate_limits.per_caller", "12000", 0, 100 * MEGA, "Requests of one account or API key."),
-    integer("rate_limits.sign_in_per_address", "60", 0, MEGA, "Requests of one address to register, login and refresh together."),
+    integer("rate_limits.sign_in_per_address", "600", 0, MEGA, "Requests of one address to register, login and refresh together. Failed sign-ins are slowed down much earlier: see auth.login_attempts."),
     list("rate_limits.spared", "[\"127.0.0.0/8\", \"::1/128\"]", "Networks that per_address does not hold for. The own machine is among them: what arrives from there is a proxy that nobody declared, and all its clients would share one limit."),
 
     text_optional("stores.default", "demo", "The store of a request that names none by host, X-Store or key. Absent: the only store, if there is one; else the answer is 404."),

@@ -24,6 +24,7 @@ mod registry;
 mod services;
 mod settings;
 mod statements;
+mod stores;
 mod tree;
 mod upgrade;
 mod watch;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
@@ -86,4 +87,12 @@ impl RouteMetrics {
         self.by_class[class].inc();
         self.duration.observe(took.as_secs_f64());
     }
+}
+
+/// Answers `GET /metrics` on a listener of its own, so that it can be kept from the public by its address alone.
+pub async fn serve(metrics: Metrics, listener: TcpListener) {
+    let answer = warp::path!("metrics").and(warp::get()).map(move || {
+        warp::reply::with_header(metrics.text(), "content-type", "text/plain; version=0.0.4")
+    });
+    warp::serve(answer).incoming(listener).run().await;
 }
