@@ -17,7 +17,7 @@ pub struct TrustedProxies(Vec<IpNet>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     pub address: IpAddr,
-    /// Lower case, without port. None where the request names no host, or several.
+    /// As it was sent, port included. None where the request names no host, or several.
     pub host: Option<String>,
     pub https: bool,
 }
@@ -39,7 +39,7 @@ impl TrustedProxies {
         Client {
             address: if believed { self.forwarded_address(peer, &head.headers) } else { peer },
             host: match forwarded_host {
-                Some(host) => without_port(host),
+                Some(host) => Some(host.to_owned()),
                 None => requested_host(head),
             },
             https: believed && last(&head.headers, &FORWARDED_PROTO) == Some("https"),
@@ -81,23 +81,14 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 /// none: what stands before us may have looked at another one than we would.
 fn requested_host(head: &Parts) -> Option<String> {
     if let Some(authority) = head.uri.authority() {
-        return without_port(authority.as_str());
+        return Some(authority.as_str().to_owned());
     }
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = hosts.next()?;
     if hosts.next().is_some() {
         return None;
     }
-    without_port(host.to_str().ok()?)
-}
-
-fn without_port(authority: &str) -> Option<String> {
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?.0,
-        None => authority.split_once(':').map_or(authority, |(host, _)| host),
-    };
-    let host = host.trim_end_matches('.');
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+    host.to_str().ok().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -143,7 +134,7 @@ mod tests {
     fn mapped_addresses_are_the_ones_they_map() {
         let client = proxies().client(peer("::ffff:10.0.0.1"), &head(&[("x-forwarded-for", "[2001:db8::1]:4000"), ("x-forwarded-host", "Shop.Example:8443")]));
         assert_eq!(client.address, "2001:db8::1".parse::<IpAddr>().unwrap());
-        assert_eq!(client.host.as_deref(), Some("shop.example"));
+        assert_eq!(client.host.as_deref(), Some("Shop.Example:8443"));
     }
 
     #[test]

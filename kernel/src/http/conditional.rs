@@ -3,7 +3,7 @@
 //! A tag computed here is weak and stands for the JSON, however it is compressed. A plugin that gives its resources
 //! versions sets its own, and declares `if-match` with the routes that honour it.
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 
 use super::answers::Answer;
@@ -42,6 +42,7 @@ pub(super) fn answer_304(method: &Method, request: &HeaderMap, answer: &mut Answ
         answer.body = bytes::Bytes::new();
         answer.headers.remove(CONTENT_TYPE);
         answer.headers.remove(CONTENT_LENGTH);
+        answer.headers.remove(CONTENT_ENCODING);
     }
 }
 

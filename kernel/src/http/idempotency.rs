@@ -202,14 +202,14 @@ impl Keyed {
         let Name { store, caller, method, path, key } = &self.name;
         let lease = Time(now.0 + i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX));
         let args = args![*store, caller, method, path, key, self.fingerprint.as_slice(), lease, now, self.forgotten];
-        Ok(sql.kernel().execute(CLAIM, &args).await.map_err(|error| sql_problem(&error))? == 1)
+        Ok(sql.kernel().execute(CLAIM, &args).await? == 1)
     }
 
     async fn earlier_answer(&self, sql: &Sql, now: Time) -> Result<Option<Answer>, Problem> {
         let Name { store, caller, method, path, key } = &self.name;
-        let row = sql.kernel().fetch_optional(READ, &args![*store, caller, method, path, key]).await;
-        let Some(row) = row.map_err(|error| sql_problem(&error))? else { return Ok(None) };
-        self.read(&row, now).map_err(|error| sql_problem(&error))?
+        let row = sql.kernel().fetch_optional(READ, &args![*store, caller, method, path, key]).await?;
+        let Some(row) = row else { return Ok(None) };
+        self.read(&row, now)?
     }
 
     fn read(&self, row: &Row, now: Time) -> Result<Result<Option<Answer>, Problem>, SqlError> {
@@ -271,22 +271,6 @@ fn busy() -> Problem {
 
 fn earlier(now: Time, by: Duration) -> Time {
     Time(now.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
-}
-
-pub(super) fn sql_problem(error: &SqlError) -> Problem {
-    match error {
-        SqlError::Unavailable { retry_after } => {
-            let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
-            Problem::from(Code::Unavailable).retry_after(seconds)
-        }
-        SqlError::Uncertain => Code::Uncertain.into(),
-        SqlError::Timeout => Code::Timeout.into(),
-        SqlError::Conflict => Code::Conflict.into(),
-        error => {
-            tracing::error!(%error, "the kernel's own statement failed");
-            Problem::internal()
-        }
-    }
 }
 
 fn kept_headers(headers: &HeaderMap) -> String {

@@ -23,6 +23,7 @@ pub mod routes;
 mod schema;
 mod security_headers;
 pub mod server;
+mod store_choice;
 
 pub use edge::serve;
-pub use server::Http;
+pub use server::{Http, Parts};

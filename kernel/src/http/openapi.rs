@@ -6,21 +6,32 @@
 //! committed copy can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use commerce_contract::{Access, Descriptor, JsonSchema, Route};
 use serde_json::{Map, Value, json};
 
 use super::cors::capitalised;
+use super::kernel_routes;
 use super::problem::Code;
+use crate::plugins::Plugin;
 
 /// One plugin, or the kernel, as the document names it.
-pub struct Part<'a> {
-    pub name: &'a str,
-    pub descriptor: &'a Descriptor,
-    pub is_kernel: bool,
+struct Part<'a> {
+    name: &'a str,
+    descriptor: &'a Descriptor,
+    is_kernel: bool,
 }
 
-pub fn document(title: &str, parts: &[Part<'_>]) -> Value {
+/// Of the kernel and these plugins: all that are installed, or those enabled in a store.
+pub fn of_plugins<'a>(plugins: impl Iterator<Item = &'a Arc<Plugin>>) -> Value {
+    let kernel = kernel_routes::descriptor();
+    let mut parts = vec![Part { name: "kernel", descriptor: &kernel, is_kernel: true }];
+    parts.extend(plugins.map(|plugin| Part { name: &plugin.name, descriptor: &plugin.descriptor, is_kernel: false }));
+    document("Store API", &parts)
+}
+
+fn document(title: &str, parts: &[Part<'_>]) -> Value {
     let mut document = Document { paths: BTreeMap::new(), schemas: BTreeMap::new(), codes: BTreeSet::new(), proofs: BTreeSet::new() };
     for part in parts {
         document.add(part);
@@ -224,7 +235,7 @@ pub(super) fn is_proof(header: &str) -> bool {
 }
 
 fn is_of_a_store(part: &Part<'_>, route: &Route) -> bool {
-    !part.is_kernel || route.path.starts_with("/api/")
+    !part.is_kernel || kernel_routes::is_of_a_store(route)
 }
 
 fn takes_idempotency_key(part: &Part<'_>, route: &Route) -> bool {
@@ -331,7 +342,6 @@ mod tests {
     use commerce_contract::{Answer, ProblemKind};
 
     use super::*;
-    use crate::http::kernel_routes;
 
     fn things() -> Descriptor {
         let route = Route {

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::answers::Answer;
 use super::compression::{self, Effort, Encoding};
+use crate::plugins::TagInvalidation;
 
 pub static CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
@@ -166,19 +167,6 @@ impl ResponseCache {
         None
     }
 
-    /// Called after the commit of what changed. Tags are a plugin's own: those of another plugin do not match.
-    pub fn invalidate(&self, store: i64, plugin: &str, tags: &[String]) {
-        let now = self.clock.fetch_add(1, Ordering::SeqCst) + 1;
-        for tag in tags {
-            self.tag(store, plugin, tag).invalidated.fetch_max(now, Ordering::SeqCst);
-        }
-    }
-
-    /// After something that concerns every answer: a store suspended, settings changed.
-    pub fn clear(&self) {
-        self.answers.invalidate_all();
-    }
-
     fn tag(&self, store: i64, plugin: &str, tag: &str) -> Arc<Tag> {
         let mut tags = self.tags.lock();
         let now = Instant::now();
@@ -188,6 +176,15 @@ impl ResponseCache {
         let tag = tag.clone();
         tags.sweep(now);
         tag
+    }
+}
+
+impl TagInvalidation for ResponseCache {
+    fn invalidate(&self, store: i64, plugin: &str, tags: &[String]) {
+        let now = self.clock.fetch_add(1, Ordering::SeqCst) + 1;
+        for tag in tags {
+            self.tag(store, plugin, tag).invalidated.fetch_max(now, Ordering::SeqCst);
+        }
     }
 }
 

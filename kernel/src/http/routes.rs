@@ -10,14 +10,15 @@ use http::Method;
 use http::header::{HeaderName, HeaderValue};
 
 use super::cors;
-use super::kernel_routes::KernelRoute;
+use super::kernel_routes::{self, KernelRoute};
 use super::problem::{Code, Problem};
 use super::schema::{self, BodySchema, QuerySchema};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 
-/// Paths that belong to the kernel, with everything below them. A plugin that wants one is refused at install.
-pub const RESERVED: [&str; 11] = [
+/// Paths that belong to the kernel, with everything below them. A plugin that wants one is refused at install; what got
+/// past that does not get past this.
+const RESERVED: [&str; 11] = [
     "/api/auth", "/api/store", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/problems", "/socket.io", "/ws",
     "/.well-known",
 ];
@@ -80,13 +81,27 @@ pub struct Matched<'t> {
     pub parameters: Vec<String>,
 }
 
+impl Route {
+    pub fn is_of_a_store(&self) -> bool {
+        matches!(self.owner, Owner::Plugin(_)) || kernel_routes::is_of_a_store(&self.declared)
+    }
+
+    pub fn is_sign_in(&self) -> bool {
+        matches!(self.owner, Owner::Kernel(_)) && kernel_routes::is_sign_in(&self.declared)
+    }
+
+    pub fn ignores_credentials(&self) -> bool {
+        matches!(self.owner, Owner::Kernel(_)) && kernel_routes::ignores_credentials(&self.declared)
+    }
+}
+
 impl RouteTable {
     pub fn build(plugins: &[PluginRoutes<'_>], metrics: &Metrics) -> Result<Self, RouteError> {
         let mut builder = Builder { by_shape: BTreeMap::new(), metrics };
-        let kernel = super::kernel_routes::descriptor();
-        for route in KernelRoute::ALL {
+        let kernel = kernel_routes::descriptor();
+        for (route, declared) in kernel_routes::all() {
             let plugin = PluginRoutes { name: "kernel", digest: "", descriptor: &kernel };
-            builder.add(Owner::Kernel(route), &plugin, &route.declared())?;
+            builder.add(Owner::Kernel(route), &plugin, &declared)?;
         }
         for (place, plugin) in plugins.iter().enumerate() {
             for declared in &plugin.descriptor.routes {
@@ -107,12 +122,6 @@ impl RouteTable {
     pub fn routes(&self, path: &str) -> &[Arc<Route>] {
         self.router.at(path).map_or(&[], |found| found.value)
     }
-}
-
-/// Whether plugins can be installed side by side; called at install, with the new one among them.
-pub fn check(plugins: &[PluginRoutes<'_>]) -> Result<(), RouteError> {
-    let metrics = Metrics::new().map_err(|error| RouteError { plugin: String::new(), operation: String::new(), reason: error.to_string() })?;
-    RouteTable::build(plugins, &metrics).map(drop)
 }
 
 struct Builder<'a> {

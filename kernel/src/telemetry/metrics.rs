@@ -56,6 +56,11 @@ impl Metrics {
         self.registry.register(Box::new(collector))
     }
 
+    /// Where other parts of the kernel register what they count.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// `route`: the template, or a fixed word where no route matched.
     pub fn route(&self, method: &str, route: &str) -> RouteMetrics {
         let class = |class| self.requests.with_label_values(&[method, route, class]);

@@ -151,7 +151,7 @@ pub async fn events_of_one_key_arrive_in_order_whatever_fails_on_the_way(databas
     let config = EventsConfig {
         backoff_ms: 20,
         backoff_cap_ms: 40,
-        attempts: 50,
+        max_attempts: 50,
         ..config()
     };
     let nodes = [
@@ -188,7 +188,7 @@ pub async fn a_dead_letter_holds_its_key_until_it_is_replayed_or_skipped(databas
     let node = database.node_with(
         &plugins,
         EventsConfig {
-            attempts: 2,
+            max_attempts: 2,
             backoff_ms: 10,
             ..config()
         },
@@ -271,7 +271,7 @@ pub async fn a_publisher_cannot_hold_up_anothers_events_by_using_its_keys(databa
     let node = database.node_with(
         &plugins,
         EventsConfig {
-            attempts: 1,
+            max_attempts: 1,
             ..config()
         },
     );
@@ -302,7 +302,7 @@ pub async fn an_event_that_kills_the_kernel_each_time_becomes_a_dead_letter(data
     let node = database.node_with(
         &plugins,
         EventsConfig {
-            attempts: 3,
+            max_attempts: 3,
             ..config()
         },
     );

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use commerce_kernel::events::{EventsConfig, Filter, JobChange};
+use commerce_kernel::events::{EventsConfig, Filter};
+use commerce_kernel::plugins::JobChange;
 use commerce_kernel::storage::sql::Time;
 use commerce_kernel::typeid;
 
@@ -114,7 +115,7 @@ pub async fn a_failing_job_backs_off_and_comes_back_to_life_when_scheduled_again
     let node = database.node_with(
         &plugins,
         EventsConfig {
-            attempts: 3,
+            max_attempts: 3,
             backoff_ms: 20,
             ..config()
         },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use commerce_kernel::args;
 use commerce_kernel::events::{
-    Consumers, Events, EventsConfig, Filter, JobChange, Published, PurgeRule, Runner, settle,
+    Consumers, Events, EventsConfig, Filter, PurgeRule, Runner, settle,
 };
 use commerce_kernel::storage::sql::{
     Engine, KernelStatement, Mode, Sql, SqlConfig, SqlError, Time,

@@ -72,7 +72,7 @@ pub async fn finished_rows_are_purged_and_dead_letters_are_kept(database: Databa
     let plugins = Script::new();
     plugins.always_fails("ledger", "poison");
     let config = EventsConfig {
-        attempts: 1,
+        max_attempts: 1,
         ..config()
     };
     let node = database.node_with(&plugins, config.clone());

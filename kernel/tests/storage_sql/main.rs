@@ -1,5 +1,6 @@
 //! The relational store on both engines: every story runs on SQLite and on PostgreSQL.
 
+mod border;
 mod cost;
 mod kernel_statements;
 mod transactions;
