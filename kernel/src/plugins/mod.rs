@@ -36,7 +36,7 @@ use tokio::sync::{Mutex, Semaphore, watch as changes};
 
 pub use self::announcements::{JobChange, Outbox, Published, TagInvalidation};
 pub use self::calls::{Event, HandleRequest, HandleResponse, Job};
-pub use self::capabilities::{SecretSource, SecretsUnavailable};
+pub use self::capabilities::SecretSource;
 pub use self::config::PluginsConfig;
 pub use self::grants::{Decision, beyond};
 pub use self::instance::CallLimits;
@@ -52,6 +52,7 @@ use self::registry::Loader;
 use crate::caller::Caller;
 use crate::storage::sql::{Mode, Sql};
 use crate::stores::Store;
+use crate::versions::Versions;
 
 /// The plugins of this kernel. Cheap to clone.
 #[derive(Clone)]
@@ -89,7 +90,12 @@ pub trait StoreNumbers: Send + Sync {
 
 impl Plugins {
     /// Starts the engine, loads what is installed and begins to follow what other nodes change.
-    pub async fn open(parts: Parts, data_dir: &Path, registry: &prometheus::Registry) -> anyhow::Result<Self> {
+    pub async fn open(
+        parts: Parts,
+        data_dir: &Path,
+        versions: &Versions,
+        registry: &prometheus::Registry,
+    ) -> anyhow::Result<Self> {
         let engine = Engine::new(&parts.config, data_dir)?;
         let plugins = Self(Arc::new(Inner {
             permits: Arc::new(Semaphore::new(parts.config.concurrent_calls.max(1) as usize)),
@@ -102,8 +108,8 @@ impl Plugins {
             engine,
             parts,
         }));
+        watch::follow(&plugins, versions);
         plugins.reload().await?;
-        watch::follow(&plugins);
         Ok(plugins)
     }
 

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use commerce_kernel::caller::Caller;
 use commerce_kernel::http::problem::Problem;
 use commerce_kernel::plugins::{
     Decision, HandleRequest, HandleResponse, Installed, JobChange, Outbox, Parts, Plugins, PluginsConfig, Published,
-    SecretSource, SecretsUnavailable, StoreNumbers, TagInvalidation, Tree,
+    SecretSource, StoreNumbers, TagInvalidation, Tree,
 };
 use commerce_kernel::storage::sql::{KernelStatement, Mode, Sql, SqlConfig};
 use commerce_kernel::stores::{Store, StoreStatus};
+use commerce_kernel::versions::Versions;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,6 +21,7 @@ pub struct TestKernel {
     pub store: Arc<Store>,
     pub announced: Arc<Announced>,
     pub folder: Arc<TempDir>,
+    versions: Versions,
 }
 
 /// What left the units of work.
@@ -51,10 +52,9 @@ impl TagInvalidation for Announced {
 
 struct NoSecrets;
 
-#[async_trait]
 impl SecretSource for NoSecrets {
-    async fn secret(&self, _: i64, _: &str, _: &str) -> Result<Option<String>, SecretsUnavailable> {
-        Ok(None)
+    fn secret(&self, _: i64, _: &str, _: &str) -> Option<String> {
+        None
     }
 }
 
@@ -107,6 +107,7 @@ impl TestKernel {
             let now = commerce_kernel::storage::sql::Time::now();
             sql.kernel().execute(text, &[now.into()]).await.unwrap();
         }
+        let versions = Versions::start(sql.clone()).await.unwrap();
         let announced = Arc::new(Announced::default());
         let parts = Parts {
             sql: sql.clone(),
@@ -116,7 +117,7 @@ impl TestKernel {
             outbox: announced.clone(),
             tags: announced.clone(),
         };
-        let plugins = Plugins::open(parts, folder.path(), &prometheus::Registry::new()).await.unwrap();
+        let plugins = Plugins::open(parts, folder.path(), &versions, &prometheus::Registry::new()).await.unwrap();
         let store = Arc::new(Store {
             number: 1,
             id: "store_1".into(),
@@ -128,7 +129,7 @@ impl TestKernel {
             timezone: "UTC".into(),
             status: StoreStatus::Active,
         });
-        Self { plugins, sql, store, announced, folder }
+        Self { plugins, sql, store, announced, folder, versions }
     }
 
     pub async fn install(&self, package: Vec<u8>) {
