@@ -21,7 +21,8 @@ pub struct TestKernel {
     pub store: Arc<Store>,
     pub announced: Arc<Announced>,
     pub folder: Arc<TempDir>,
-    versions: Versions,
+    /// Polled as long as somebody holds it.
+    _versions: Versions,
 }
 
 /// What left the units of work.
@@ -129,7 +130,7 @@ impl TestKernel {
             timezone: "UTC".into(),
             status: StoreStatus::Active,
         });
-        Self { plugins, sql, store, announced, folder, versions }
+        Self { plugins, sql, store, announced, folder, _versions: versions }
     }
 
     pub async fn install(&self, package: Vec<u8>) {
