@@ -18,6 +18,7 @@ wasmtime::component::bindgen!({
         "commerce:kernel/jobs.schedule": async | trappable,
         "commerce:kernel/jobs.cancel": async | trappable,
         "commerce:kernel/http.send": async | trappable,
+        "commerce:kernel/secrets.get": async | trappable,
         default: trappable,
     },
     exports: { default: async },

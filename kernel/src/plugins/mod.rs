@@ -37,7 +37,7 @@ use tokio::sync::{Mutex, Semaphore, watch as changes};
 
 pub use self::announcements::{JobChange, Outbox, Published, TagInvalidation};
 pub use self::calls::{Event, HandleRequest, HandleResponse, Job};
-pub use self::capabilities::SecretSource;
+pub use self::capabilities::{SecretSource, SecretsUnavailable};
 pub use self::config::PluginsConfig;
 pub use self::grants::{Decision, beyond};
 pub use self::instance::CallLimits;

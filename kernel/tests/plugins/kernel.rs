@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use commerce_kernel::caller::Caller;
 use commerce_kernel::http::problem::Problem;
 use commerce_kernel::plugins::{
     Decision, HandleRequest, HandleResponse, Installed, JobChange, Outbox, Parts, Plugins, PluginsConfig, Published,
-    SecretSource, StoreNumbers, TagInvalidation, Tree,
+    SecretSource, SecretsUnavailable, StoreNumbers, TagInvalidation, Tree,
 };
 use commerce_kernel::storage::sql::{KernelStatement, Mode, Sql, SqlConfig};
 use commerce_kernel::stores::{Store, StoreStatus};
@@ -53,9 +54,10 @@ impl TagInvalidation for Announced {
 
 struct NoSecrets;
 
+#[async_trait]
 impl SecretSource for NoSecrets {
-    fn secret(&self, _: i64, _: &str, _: &str) -> Option<String> {
-        None
+    async fn secret(&self, _: i64, _: &str, _: &str) -> Result<Option<String>, SecretsUnavailable> {
+        Ok(None)
     }
 }
 

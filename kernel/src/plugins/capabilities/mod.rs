@@ -20,7 +20,7 @@ use wasmtime::component::{HasSelf, Linker};
 pub use self::cache::CacheStore;
 pub use self::http::Egress;
 pub use self::log::LogRate;
-pub use self::secrets::SecretSource;
+pub use self::secrets::{SecretSource, SecretsUnavailable};
 
 use super::bindings::imports;
 use super::instance::CallState;
