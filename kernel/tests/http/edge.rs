@@ -36,6 +36,7 @@ async fn a_preface_of_http_2_that_never_ends_is_cut_off_too() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_answered_408() {
     let served = Served::with(&HURRIED).await;
+    served.store("jakarta").await;
     let mut client = served.connect().await;
     client.write("POST /api/auth/logout HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{").await;
     let answer = Answer::parse(&client.read_to_end().await);
@@ -71,6 +72,7 @@ async fn giant_and_countless_headers_are_refused() {
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_refused_declared_or_not() {
     let served = Served::with(&[("COMMERCE_HTTP_BODY_KIB", "8")]).await;
+    served.store("jakarta").await;
     let mut client = served.connect().await;
     client.write("POST /api/auth/logout HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 99999999\r\n\r\n").await;
     assert_eq!(client.read_answer().await.code(), "body_too_large");
@@ -150,7 +152,6 @@ async fn a_stopping_server_says_so_first_and_closes_quiet_connections() {
 #[tokio::test]
 async fn http_2_without_tls_is_spoken() {
     let served = Served::start().await;
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let answer = client.get(format!("http://{}/healthz", served.address)).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
