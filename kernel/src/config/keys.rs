@@ -153,11 +153,13 @@ pub const KEYS: &[Key] = &[
     list("plugins.http_plain_hosts", "[]", "Hosts with ports (127.0.0.1:9000) to which granted plugins may send plain HTTP, private addresses included. For simulators and tests."),
     list("plugins.http_private_networks", "[]", "Networks (10.1.0.0/16) inside which granted hosts may lie although they are private."),
 
-    integer("events.workers", "8", 0, 1000, "Deliveries that run at once on this node. 0: this node delivers nothing."),
-    integer("events.poll_ms", "500", 10, 60_000, "How often to look for what other nodes left to do."),
-    integer("events.lease_ms", "90000", 1000, 3_600_000, "A delivery whose node died is taken over after this; longer than plugins.deadline_cap_ms."),
-    integer("events.max_attempts", "12", 1, 1000, "Attempts with growing pauses before a delivery becomes a dead letter."),
-    integer("events.keep_hours", "72", 1, 87_600, "How long finished deliveries and jobs stay listed."),
+    integer("events.workers", "8", 0, 1000, "Events, and as many jobs, under way at once on this node. 0: this node leaves them to others."),
+    integer("events.poll_ms", "500", 10, 60_000, "How often to look for what other nodes left to do, and for jobs that have become due."),
+    integer("events.lease_ms", "15000", 1000, 3_600_000, "What a node was doing when it died is taken over after this. A living node renews in time, however long a call takes."),
+    integer("events.max_attempts", "12", 1, 1000, "Attempts with growing pauses before an event or a job becomes a dead letter."),
+    integer("events.backoff_ms", "1000", 1, 3_600_000, "The pause after the first failure; it doubles with each further one."),
+    integer("events.backoff_cap_ms", "3600000", 1, 86_400_000, "The longest such pause."),
+    integer("events.keep_hours", "72", 1, 87_600, "How long finished events and jobs stay listed. Dead letters stay until they are replayed or skipped."),
 
     integer("auth.access_token_minutes", "15", 1, 1440, "Life of an access token. A change of an account's rights reaches every node within two seconds, whatever this says."),
     integer("auth.refresh_token_days", "30", 1, 3650, "Life of a refresh token, renewed with each use."),

@@ -21,6 +21,7 @@ pub use load::{ConfigError, ConfigFault};
 pub use sections::*;
 
 pub use crate::auth::AuthConfig;
+pub use crate::events::EventsConfig;
 use crate::secrets::Secret;
 pub use crate::storage::sql::SqlConfig;
 

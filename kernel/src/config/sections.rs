@@ -61,16 +61,6 @@ pub struct PluginsConfig {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EventsConfig {
-    pub workers: u32,
-    pub poll_ms: u64,
-    pub lease_ms: u64,
-    pub max_attempts: u32,
-    pub keep_hours: u32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RateLimitsConfig {
     pub per_address: u32,
     pub per_caller: u32,

@@ -16,27 +16,9 @@ use super::lease::{Claim, after};
 use super::queue::{Queue, Work};
 use super::schedule::SCHEDULE_KEY;
 use super::{Consumers, Failure, ScheduleLine};
+use crate::plugins::JobChange;
 use crate::storage::sql::{KernelStatement, Row, Sql, SqlError, Time, Value, args};
 use crate::typeid;
-
-/// What a plugin asked for within a unit of work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobChange {
-    /// `id` is a new `job_…`, `due_at` in microseconds since 1970 UTC, `payload` JSON.
-    Schedule {
-        id: String,
-        plugin: String,
-        name: String,
-        key: String,
-        due_at: i64,
-        payload: String,
-    },
-    Cancel {
-        plugin: String,
-        name: String,
-        key: String,
-    },
-}
 
 /// A job whose time has come.
 #[derive(Clone, Debug)]
@@ -56,7 +38,7 @@ pub struct DueJob {
 }
 
 /// Answers a row where a job waits, for (store, plugin, name, key): what `jobs.cancel` tells its caller.
-pub const WAITING_JOB: &str = "select id from kernel.jobs
+pub(super) const WAITING_JOB: &str = "select id from kernel.jobs
      where store = $1 and plugin = $2 and name = $3 and key = $4 and finished_at is null and state = 'waiting'";
 
 const SCHEDULE: &str = "insert into kernel.jobs as job (id, store, plugin, name, key, payload, due_at, run_at)

@@ -10,7 +10,7 @@
 //! - Scheduling a job again moves it, and is never lost to a run under way ([`jobs`]).
 //! - A cron line runs once per store and time, on whichever node comes first ([`schedule`]).
 //!
-//! How plugins are run is their engine's matter: it is met through [`Consumers`].
+//! How plugins are run is their engine's matter: it is met through [`Consumers`], which [`plugins`] implements.
 
 mod backlog;
 mod config;
@@ -21,6 +21,7 @@ mod jobs;
 mod lease;
 mod metrics;
 mod outbox;
+mod plugins;
 mod purge;
 mod queue;
 mod runner;
@@ -31,12 +32,12 @@ use std::sync::Arc;
 use prometheus::Registry;
 
 pub use backlog::{EventEntry, Filter, JobEntry};
-pub use config::{EventsConfig, RetentionConfig};
+pub use config::EventsConfig;
 pub use consumers::{Consumers, Failure, ScheduleLine};
 pub use cron_line::{CronError, CronLine};
 pub use delivery::{Delivery, forget_plugin, forget_store};
-pub use jobs::{DueJob, JobChange, WAITING_JOB};
-pub use outbox::{Published, settle};
+pub use jobs::DueJob;
+pub use outbox::settle;
 pub use purge::PurgeRule;
 pub use runner::Runner;
 pub use schedule::SCHEDULE_KEY;

@@ -4,25 +4,12 @@
 //! Each event becomes one row per subscriber, so a subscriber that fails delays nobody else, and an event that nobody
 //! subscribes to costs nothing.
 
-use super::{JobChange, jobs};
+use super::jobs;
+use crate::plugins::{JobChange, Published};
 use crate::storage::sql::{KernelStatement, Time, Value};
 
-/// An event that a plugin published within a unit of work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// `evt_…`
-    pub id: String,
-    pub publisher: String,
-    pub name: String,
-    /// Events of one publisher and key arrive in the order of their commits; an event without a key stands alone.
-    pub key: String,
-    /// JSON.
-    pub payload: String,
-    /// Microseconds since 1970 UTC.
-    pub occurred_at: i64,
-}
-
 /// The statements for the unit's settlement: usually none, or one for all its events and one for all its jobs.
+/// Events of one publisher and key arrive in the order of their commits; an event without a key stands alone.
 /// `subscribers` answers which plugins are told an event, given by its publisher and name, in this store.
 pub fn settle<'a, Subscribers: IntoIterator<Item = &'a str>>(
     store: i64,

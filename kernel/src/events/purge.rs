@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::RetentionConfig;
+use super::EventsConfig;
 use super::lease::before;
 use crate::storage::sql::{Sql, SqlError, args};
 
@@ -22,19 +22,19 @@ pub struct PurgeRule {
 const BATCH: u64 = 1_000;
 
 /// The rules of this module's own tables.
-pub(super) fn own_rules(retention: &RetentionConfig) -> [PurgeRule; 2] {
+pub(super) fn own_rules(config: &EventsConfig) -> [PurgeRule; 2] {
     [
         PurgeRule {
             table: "deliveries",
             text: "delete from kernel.deliveries where sequence in (
                      select sequence from kernel.deliveries where finished_at < $1 order by finished_at limit $2)",
-            keep: RetentionConfig::hours(retention.events_hours),
+            keep: config.keep(),
         },
         PurgeRule {
             table: "jobs",
             text: "delete from kernel.jobs where sequence in (
                      select sequence from kernel.jobs where finished_at < $1 order by finished_at limit $2)",
-            keep: RetentionConfig::hours(retention.jobs_hours),
+            keep: config.keep(),
         },
     ]
 }

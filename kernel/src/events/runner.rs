@@ -75,7 +75,7 @@ impl Runner {
                 node,
             },
         );
-        rules.extend(purge::own_rules(&config.retention));
+        rules.extend(purge::own_rules(config));
         let upkeep = Upkeep {
             sql: sql.clone(),
             consumers: Arc::clone(consumers),
@@ -85,7 +85,7 @@ impl Runner {
             metrics: metrics.clone(),
         };
         let mut loops = vec![tokio::spawn(upkeep.run(stopped.clone()))];
-        if config.concurrency > 0 {
+        if config.workers > 0 {
             loops.push(tokio::spawn(deliveries.clone().run(stopped.clone())));
             loops.push(tokio::spawn(jobs.clone().run(stopped)));
         }
@@ -151,7 +151,7 @@ impl<Q: Queue> Worker<Q> {
             config: events.config.clone(),
             metrics: events.metrics.clone(),
             signal: Arc::clone(signal),
-            room: Arc::new(Semaphore::new(usize::from(events.config.concurrency))),
+            room: Arc::new(Semaphore::new(usize::from(events.config.workers))),
         };
         Self {
             shared: Arc::new(shared),
@@ -253,16 +253,16 @@ impl<Q: Queue> Worker<Q> {
         if !consumers.takes_part(work.store, work.plugin) {
             return Outcome::PutOff(PUT_OFF);
         }
-        if work.attempts > config.attempts {
+        if work.attempts > config.max_attempts {
             let error = format!(
                 "the kernel stopped during the last of {} attempts",
-                config.attempts
+                config.max_attempts
             );
             return Outcome::Dead(error);
         }
         match queue.attempt(&**consumers, row).await {
             Ok(()) => Outcome::Done,
-            Err(Failure::Failed(error)) if work.attempts >= config.attempts => Outcome::Dead(error),
+            Err(Failure::Failed(error)) if work.attempts >= config.max_attempts => Outcome::Dead(error),
             Err(Failure::Failed(error)) => Outcome::Failed(error),
             Err(Failure::NotNow(reason)) => {
                 tracing::debug!(
@@ -331,7 +331,7 @@ impl<Q: Queue> Worker<Q> {
 
     /// Until nothing is under way.
     async fn idle(&self) {
-        let all = u32::from(self.shared.config.concurrency);
+        let all = u32::from(self.shared.config.workers);
         let _ = self.shared.room.acquire_many(all).await;
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::package::Package;
 use super::upgrade::InstallError;
 use crate::storage::sql::border::{self, Class, Schema, View};
-use crate::storage::sql::{PluginMigration, Sql, Step};
+use crate::storage::sql::{PluginMigration, Sql};
 
 pub(super) struct Plan {
     /// The tables after all files of the package, and the views it exports over them.
@@ -35,8 +35,8 @@ pub(super) fn plan(package: &Package, applied: &BTreeMap<String, String>) -> Res
         schema = planned.schema_after;
         if !applied.contains_key(&migration.file) {
             contracts |= planned.class == Class::Contract;
-            let steps = planned.steps.into_iter().map(step).collect();
-            new_files.push(PluginMigration { file: migration.file.clone(), checksum: migration.checksum(), steps });
+            let (file, checksum) = (migration.file.clone(), migration.checksum());
+            new_files.push(PluginMigration { file, checksum, steps: planned.steps });
         }
     }
     let views = package.manifest.views.iter();
@@ -70,14 +70,5 @@ fn check_history(package: &Package, applied: &BTreeMap<String, String>) -> Resul
 
 /// Drops every table. Recorded by nothing: the record goes as well.
 pub(super) fn purge(schema: &Schema) -> PluginMigration {
-    PluginMigration { file: "purge".to_owned(), checksum: String::new(), steps: vec![step(border::plan_drop(schema))] }
-}
-
-fn step(planned: border::Step) -> Step {
-    match planned {
-        border::Step::Ddl { postgres, sqlite, .. } => {
-            Step::Schema { postgres: postgres.join(";\n"), sqlite: sqlite.join(";\n") }
-        }
-        border::Step::Data { prepared, .. } => Step::Data(prepared),
-    }
+    PluginMigration { file: "purge".to_owned(), checksum: String::new(), steps: vec![border::plan_drop(schema)] }
 }

@@ -96,6 +96,8 @@ impl TestKernel {
     }
 
     async fn open(config: PluginsConfig, sql: SqlConfig, folder: Arc<TempDir>, new: bool) -> Self {
+        // Whoever comes first; as main does it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let sql = Sql::open(&sql, folder.path()).await.unwrap();
         sql.migrate().await.unwrap();
         if new {

@@ -260,6 +260,14 @@ impl Rate {
         })
     }
 
+    pub const fn numerator(self) -> u32 {
+        self.numerator
+    }
+
+    pub const fn denominator(self) -> u32 {
+        self.denominator
+    }
+
     pub const fn percent(percent: u32) -> Self {
         Self {
             numerator: percent,

@@ -1,8 +1,7 @@
 //! A PostgreSQL for tests: the server that `COMMERCE_TEST_POSTGRES_URL` names, or a private one, started once per test
 //! process and gone with it. Every test gets a database of its own. A machine without PostgreSQL fails; it never skips.
 
-use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,11 +17,22 @@ const OWNER: &str = "commerce";
 
 /// The URL of a fresh, empty database.
 pub async fn database() -> String {
+    create("template1").await
+}
+
+/// The URL of a fresh copy of a database of [`database`], to which nobody may be connected meanwhile.
+pub async fn copy_of(url: &str) -> String {
+    let name = url.rsplit('/').next().unwrap_or(url);
+    create(name.split('?').next().unwrap_or(name)).await
+}
+
+async fn create(template: &str) -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let server = tokio::task::spawn_blocking(server).await.expect("starting PostgreSQL");
     let name = format!("commerce_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
     let mut admin = PgConnection::connect(&with_database(server, "postgres")).await.expect("connecting to PostgreSQL");
-    sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut admin).await.expect("creating a database");
+    let create = format!("create database {name} template {template}");
+    sqlx::query(AssertSqlSafe(create)).execute(&mut admin).await.expect("creating a database");
     with_database(server, &name)
 }
 
@@ -74,18 +84,20 @@ fn start_private() -> String {
     let child = as_user(&mut watcher, user).process_group(0).current_dir(&folder).spawn().expect("postgres");
     *WATCHER.lock().expect("the watcher") = Some(child);
 
+    let create_owner = format!("create role {OWNER} login createdb createrole");
     let waiting_since = Instant::now();
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+    // The port opens before the server takes commands: ask until it answers.
+    while !psql(&programs, port, &create_owner) {
         assert!(waiting_since.elapsed() < Duration::from_secs(60), "PostgreSQL did not start: see {}/log", folder.display());
         std::thread::sleep(Duration::from_millis(50));
     }
-    let mut owner = Command::new(programs.join("psql"));
-    owner.args(["-qX", "-h", "127.0.0.1", "-U", "postgres", "-p"]).arg(port.to_string());
-    let mut psql = owner.stdin(Stdio::piped()).spawn().expect("psql");
-    let sql = format!("create role {OWNER} login createdb createrole;");
-    psql.stdin.take().expect("psql's input").write_all(sql.as_bytes()).expect("psql");
-    assert!(psql.wait().expect("psql").success(), "creating the role {OWNER}");
     format!("postgres://{OWNER}@127.0.0.1:{port}")
+}
+
+fn psql(programs: &Path, port: u16, command: &str) -> bool {
+    let mut psql = Command::new(programs.join("psql"));
+    psql.args(["-qX", "-h", "127.0.0.1", "-U", "postgres", "-p", &port.to_string(), "-c", command]);
+    psql.stdin(Stdio::null()).stderr(Stdio::null()).status().expect("psql").success()
 }
 
 fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {

@@ -41,21 +41,14 @@ impl Connection {
         }
     }
 
-    pub(super) async fn kernel(
-        &mut self,
-        text: &KernelText,
-        args: &[Value<'_>],
-    ) -> Result<(Vec<Row>, u64), SqlError> {
+    pub(super) async fn kernel(&mut self, text: &KernelText, args: &[Value<'_>]) -> Result<(Vec<Row>, u64), SqlError> {
         match self {
             Self::Sqlite(connection) => connection.kernel(text, args).await,
             Self::Postgres(connection) => connection.kernel(text, args).await,
         }
     }
 
-    pub(super) async fn plugin(
-        &mut self,
-        statement: PluginStatement<'_>,
-    ) -> Result<Answer, SqlError> {
+    pub(super) async fn plugin(&mut self, statement: PluginStatement<'_>) -> Result<Answer, SqlError> {
         match self {
             Self::Sqlite(connection) => connection.plugin(statement).await,
             Self::Postgres(connection) => connection.plugin(statement).await,
@@ -63,11 +56,7 @@ impl Connection {
     }
 
     /// The second wall's verdict on a text that SQLite would only give while compiling it.
-    pub(super) async fn check(
-        &mut self,
-        access: &PluginAccess,
-        prepared: &Prepared,
-    ) -> Result<Checked, SqlError> {
+    pub(super) async fn check(&mut self, access: &PluginAccess, prepared: &Prepared) -> Result<Checked, SqlError> {
         match self {
             Self::Sqlite(_) => Ok(access.check_sqlite(prepared)),
             Self::Postgres(connection) => connection.check(access, prepared).await,
@@ -85,13 +74,13 @@ impl Connection {
     pub(super) async fn schema_step(
         &mut self,
         plugin: &str,
-        postgres: &str,
-        sqlite: &str,
+        postgres: &[String],
+        sqlite: &[String],
     ) -> Result<(), SqlError> {
         match self {
-            Self::Sqlite(connection) => connection.control(sqlite).await,
+            Self::Sqlite(connection) => connection.control(&sqlite.join("; ")).await,
             Self::Postgres(connection) => {
-                connection.control(postgres).await?;
+                connection.control(&postgres.join("; ")).await?;
                 let grants = connection.grants(plugin);
                 connection.control(&grants).await
             }
@@ -99,12 +88,7 @@ impl Connection {
     }
 
     /// A data statement of a plugin's migration for one store, in the open transaction and behind the second wall.
-    pub(super) async fn data_step(
-        &mut self,
-        plugin: &str,
-        prepared: &Prepared,
-        store: i64,
-    ) -> Result<(), SqlError> {
+    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
         match self {
             Self::Sqlite(connection) => connection.data_step(plugin, prepared, store).await,
             Self::Postgres(connection) => connection.data_step(plugin, prepared, store).await,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::border::Prepared;
+use super::border::Step;
 use super::connection::Connection;
 use super::pool::Lease;
 use super::statement::KernelStatement;
@@ -15,18 +15,9 @@ use super::{Engine, Sql, SqlError, Time, Value, transaction, translate};
 
 /// In order. A file that has been released never changes again: what comes after it is a new file.
 const MIGRATIONS: [(&str, &str); 3] = [
-    (
-        "0001_stores",
-        include_str!("../../../../migrations/0001_stores.sql"),
-    ),
-    (
-        "0002_plugins",
-        include_str!("../../../../migrations/0002_plugins.sql"),
-    ),
-    (
-        "0003_work",
-        include_str!("../../../../migrations/0003_work.sql"),
-    ),
+    ("0001_stores", include_str!("../../../../migrations/0001_stores.sql")),
+    ("0002_plugins", include_str!("../../../../migrations/0002_plugins.sql")),
+    ("0003_work", include_str!("../../../../migrations/0003_work.sql")),
 ];
 
 const RECORD: &str = "create table if not exists kernel.migrations (\
@@ -37,9 +28,7 @@ const TRIES: u32 = 5;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    #[error(
-        "the database has migration {0}, which this version does not know: it was made by a newer one"
-    )]
+    #[error("the database has migration {0}, which this version does not know: it was made by a newer one")]
     TooNew(String),
     #[error("migration {0} is recorded with another text: it was changed after it was released")]
     Changed(String),
@@ -58,20 +47,12 @@ pub struct Migration {
     pub text: String,
 }
 
-/// One file of a plugin, as the border classified and translated it.
+/// One file of a plugin, as the border planned it.
 #[derive(Clone, Debug)]
 pub struct PluginMigration {
     pub file: String,
     pub checksum: String,
     pub steps: Vec<Step>,
-}
-
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Runs once.
-    Schema { postgres: String, sqlite: String },
-    /// A sliced statement without arguments of the plugin's own: runs once for each store.
-    Data(Prepared),
 }
 
 impl Sql {
@@ -116,10 +97,7 @@ impl Sql {
             lease
                 .run(async |connection| connection.control(&commands).await)
                 .await
-                .map_err(|source| MigrateError::Failed {
-                    name: name.into(),
-                    source,
-                })?;
+                .map_err(|source| MigrateError::Failed { name: name.into(), source })?;
             let record = KernelStatement::new(
                 "insert into kernel.migrations (name, checksum, applied_at) values ($1, $2, $3)",
                 [name.into(), checksum(text).into(), Time::now().into()],
@@ -143,14 +121,8 @@ impl Sql {
         let mut tried = 0;
         loop {
             tried += 1;
-            match self
-                .try_plugin_migrations(plugin, migrations, stores, record)
-                .await
-            {
-                Err(MigrateError::Failed {
-                    source: SqlError::Unavailable { .. },
-                    name,
-                }) if tried < TRIES => {
+            match self.try_plugin_migrations(plugin, migrations, stores, record).await {
+                Err(MigrateError::Failed { source: SqlError::Unavailable { .. }, name }) if tried < TRIES => {
                     tracing::info!(plugin, file = name, tried, "a migration waits for a lock");
                     tokio::time::sleep(Duration::from_millis(100 << tried)).await;
                 }
@@ -174,10 +146,7 @@ impl Sql {
                 }
                 run_steps(&mut lease, plugin, &migration.steps, stores)
                     .await
-                    .map_err(|source| MigrateError::Failed {
-                        name: migration.file.clone(),
-                        source,
-                    })?;
+                    .map_err(|source| MigrateError::Failed { name: migration.file.clone(), source })?;
                 let applied = KernelStatement::new(
                     "insert into kernel.plugin_migrations (plugin, file, checksum, applied_at) values ($1, $2, $3, $4)",
                     [
@@ -201,7 +170,7 @@ impl Sql {
         }
     }
 
-    /// Runs the data steps marked `-- each store` for a store that is new, then `record`.
+    /// For a new store: `record` (its own row …), then these data steps of each plugin, those marked `-- each store`.
     pub async fn apply_store_data(
         &self,
         store: i64,
@@ -215,10 +184,7 @@ impl Sql {
             for (plugin, steps) in steps {
                 run_steps(&mut lease, plugin, steps, &[store])
                     .await
-                    .map_err(|source| MigrateError::Failed {
-                        name: plugin.clone(),
-                        source,
-                    })?;
+                    .map_err(|source| MigrateError::Failed { name: plugin.clone(), source })?;
             }
             Ok(())
         };
@@ -270,9 +236,7 @@ impl Sql {
 /// When each migration of this database ran, in the order of [`MIGRATIONS`].
 async fn recorded(sql: &Sql, lease: &mut Lease) -> Result<Vec<Time>, MigrateError> {
     let create = sql.in_own_words(RECORD);
-    let text = sql
-        .texts()
-        .single("select name, checksum, applied_at from kernel.migrations order by name")?;
+    let text = sql.texts().single("select name, checksum, applied_at from kernel.migrations order by name")?;
     let (rows, _) = lease
         .run(async |connection| {
             connection.control(&create).await?;
@@ -301,13 +265,9 @@ async fn is_applied(
     plugin: &str,
     migration: &PluginMigration,
 ) -> Result<bool, MigrateError> {
-    let text = sql
-        .texts()
-        .single("select checksum from kernel.plugin_migrations where plugin = $1 and file = $2")?;
+    let text = sql.texts().single("select checksum from kernel.plugin_migrations where plugin = $1 and file = $2")?;
     let args = [Value::from(plugin), Value::from(&migration.file)];
-    let (rows, _) = lease
-        .run(async |connection| connection.kernel(&text, &args).await)
-        .await?;
+    let (rows, _) = lease.run(async |connection| connection.kernel(&text, &args).await).await?;
     match rows.first().map(|row| row.get::<String>(0)).transpose()? {
         None => Ok(false),
         Some(checksum) if checksum == migration.checksum => Ok(true),
@@ -315,19 +275,12 @@ async fn is_applied(
     }
 }
 
-async fn run_steps(
-    lease: &mut Lease,
-    plugin: &str,
-    steps: &[Step],
-    stores: &[i64],
-) -> Result<(), SqlError> {
+async fn run_steps(lease: &mut Lease, plugin: &str, steps: &[Step], stores: &[i64]) -> Result<(), SqlError> {
     for step in steps {
         lease
             .run(async |connection| match step {
-                Step::Schema { postgres, sqlite } => {
-                    connection.schema_step(plugin, postgres, sqlite).await
-                }
-                Step::Data(prepared) => {
+                Step::Ddl { postgres, sqlite, .. } => connection.schema_step(plugin, postgres, sqlite).await,
+                Step::Data { prepared, .. } => {
                     for store in stores {
                         connection.data_step(plugin, prepared, *store).await?;
                     }

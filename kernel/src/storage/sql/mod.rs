@@ -32,7 +32,7 @@ pub use self::access::PluginAccess;
 pub use self::config::SqlConfig;
 pub use self::error::{Constraint, ConstraintKind, SqlError};
 pub use self::kernel::Kernel;
-pub use self::migrate::{MigrateError, Migration, PluginMigration, Step};
+pub use self::migrate::{MigrateError, Migration, PluginMigration};
 pub use self::statement::KernelStatement;
 pub use self::value::{FromColumn, Row, Time, Value};
 pub use self::work::{Frame, Mode, Work};
@@ -70,10 +70,7 @@ pub struct Limits {
 
 impl Limits {
     fn later_by(self, waited: std::time::Duration) -> Self {
-        Self {
-            deadline: self.deadline + waited,
-            ..self
-        }
+        Self { deadline: self.deadline + waited, ..self }
     }
 }
 
@@ -100,27 +97,16 @@ impl Sql {
     /// Connects. Creates the SQLite file, or the kernel's schema and role on PostgreSQL; does not migrate.
     pub async fn open(config: &SqlConfig, data_dir: &Path) -> Result<Self, SqlError> {
         let (engine, pools) = match config.url.as_deref() {
-            None => (
-                Engine::Sqlite,
-                open_sqlite(config, data_dir.join(FILE)).await?,
-            ),
+            None => (Engine::Sqlite, open_sqlite(config, data_dir.join(FILE)).await?),
             Some(url) => match url.strip_prefix("sqlite:") {
                 Some(path) => {
                     let path = path.strip_prefix("//").unwrap_or(path);
-                    (
-                        Engine::Sqlite,
-                        open_sqlite(config, PathBuf::from(path)).await?,
-                    )
+                    (Engine::Sqlite, open_sqlite(config, PathBuf::from(path)).await?)
                 }
                 None => (Engine::Postgres, open_postgres(config, url).await?),
             },
         };
-        Ok(Self(Arc::new(Inner {
-            config: config.clone(),
-            engine,
-            pools,
-            texts: Arc::default(),
-        })))
+        Ok(Self(Arc::new(Inner { config: config.clone(), engine, pools, texts: Arc::default() })))
     }
 
     pub fn engine(&self) -> Engine {
@@ -144,11 +130,7 @@ impl Sql {
 
     /// The configured caps under this deadline.
     pub fn limits(&self, deadline: Instant) -> Limits {
-        self.capped(Limits {
-            deadline,
-            max_rows: self.0.config.max_rows,
-            max_bytes: self.0.config.max_bytes,
-        })
+        self.capped(Limits { deadline, max_rows: self.0.config.max_rows, max_bytes: self.0.config.max_bytes })
     }
 
     /// Whether the database answers.
@@ -160,9 +142,7 @@ impl Sql {
     pub async fn ensure_plugin(&self, plugin: &str) -> Result<(), SqlError> {
         let (mut lease, _) = self.kernel_writes().acquire().await?;
         lease.in_transaction = true;
-        let outcome = lease
-            .run(async |connection| connection.ensure_plugin(plugin).await)
-            .await;
+        let outcome = lease.run(async |connection| connection.ensure_plugin(plugin).await).await;
         match outcome {
             Ok(()) => lease.in_transaction = false,
             Err(_) => transaction::rollback(&mut lease).await,
@@ -173,12 +153,7 @@ impl Sql {
     /// Waits for what is running, then disconnects.
     pub async fn close(&self) {
         let pools = &self.0.pools;
-        for pool in [
-            &pools.plugin_reads,
-            &pools.plugin_writes,
-            &pools.kernel_reads,
-            &pools.kernel_writes,
-        ] {
+        for pool in [&pools.plugin_reads, &pools.plugin_writes, &pools.kernel_reads, &pools.kernel_writes] {
             pool.close().await;
         }
     }
@@ -186,9 +161,7 @@ impl Sql {
     fn capped(&self, limits: Limits) -> Limits {
         let config = &self.0.config;
         Limits {
-            deadline: limits
-                .deadline
-                .min(Instant::now() + config.statement_timeout()),
+            deadline: limits.deadline.min(Instant::now() + config.statement_timeout()),
             max_rows: limits.max_rows.min(config.max_rows),
             max_bytes: limits.max_bytes.min(config.max_bytes),
         }
@@ -225,20 +198,12 @@ impl Sql {
 
 async fn open_sqlite(config: &SqlConfig, path: PathBuf) -> Result<Pools, SqlError> {
     let wait = config.queue_wait();
-    let writer = SqliteOptions {
-        path: path.clone(),
-        reads_only: false,
-        connections: 1,
-    };
+    let writer = SqliteOptions { path: path.clone(), reads_only: false, connections: 1 };
     let writes = Pool::new(Opener::Sqlite(writer), 1, wait);
     // The writer makes the file that the readers open.
     drop(writes.acquire().await?);
     let connections = config.max_connections.max(1);
-    let readers = SqliteOptions {
-        path,
-        reads_only: true,
-        connections: connections as usize,
-    };
+    let readers = SqliteOptions { path, reads_only: true, connections: connections as usize };
     let reads = Pool::new(Opener::Sqlite(readers), connections, wait);
     Ok(Pools {
         plugin_reads: Arc::clone(&reads),
@@ -251,24 +216,14 @@ async fn open_sqlite(config: &SqlConfig, path: PathBuf) -> Result<Pools, SqlErro
 async fn open_postgres(config: &SqlConfig, url: &str) -> Result<Pools, SqlError> {
     let wait = config.queue_wait();
     let options = PostgresOptions::kernel(config, url)?;
-    let kernel = Pool::new(
-        Opener::Postgres(options.clone()),
-        postgres::kernel_connections(config),
-        wait,
-    );
+    let kernel = Pool::new(Opener::Postgres(Box::new(options.clone())), postgres::kernel_connections(config), wait);
     let (mut lease, _) = kernel.acquire().await?;
     lease.in_transaction = true;
-    lease
-        .run(async |connection| connection.ensure_base().await)
-        .await?;
+    lease.run(async |connection| connection.ensure_base().await).await?;
     lease.in_transaction = false;
     drop(lease);
     let plugins = options.plugins(config, &kernel);
-    let plugins = Pool::new(
-        Opener::Postgres(plugins),
-        config.max_connections.max(1),
-        wait,
-    );
+    let plugins = Pool::new(Opener::Postgres(Box::new(plugins)), config.max_connections.max(1), wait);
     Ok(Pools {
         plugin_reads: Arc::clone(&plugins),
         plugin_writes: plugins,

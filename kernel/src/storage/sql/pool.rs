@@ -31,7 +31,7 @@ pub(super) struct Pool {
 
 pub(super) enum Opener {
     Sqlite(SqliteOptions),
-    Postgres(PostgresOptions),
+    Postgres(Box<PostgresOptions>),
 }
 
 struct Idle {

@@ -21,21 +21,13 @@ pub struct KernelStatement {
 
 impl KernelStatement {
     pub fn new(text: &'static str, args: impl Into<Vec<Value<'static>>>) -> Self {
-        Self {
-            text,
-            rows: vec![args.into()],
-            expected: None,
-        }
+        Self { text, rows: vec![args.into()], expected: None }
     }
 
     /// The text has one `values (…)` tuple, written for the first row; it is repeated for each, and every placeholder of
     /// the text is in it.
     pub fn rows(text: &'static str, rows: Vec<Vec<Value<'static>>>) -> Self {
-        Self {
-            text,
-            rows,
-            expected: None,
-        }
+        Self { text, rows, expected: None }
     }
 
     /// Another number of affected rows fails the whole transaction with [`SqlError::Conflict`].
@@ -52,23 +44,18 @@ impl KernelStatement {
     }
 
     /// The texts to run with their arguments: one, or a few where there are very many rows.
-    pub(super) fn batches(
-        &self,
-        texts: &Texts,
-    ) -> Result<Vec<(Arc<KernelText>, Vec<Value<'static>>)>, SqlError> {
+    pub(super) fn batches(&self, texts: &Texts) -> Result<Vec<Batch>, SqlError> {
         let columns = self.rows.first().map_or(0, Vec::len);
         let rows_at_once = (MAX_PARAMETERS / columns.max(1)).max(1);
         self.rows
             .chunks(rows_at_once)
-            .map(|rows| {
-                Ok((
-                    texts.get(self.text, rows.len(), columns)?,
-                    rows.iter().flatten().cloned().collect(),
-                ))
-            })
+            .map(|rows| Ok((texts.get(self.text, rows.len(), columns)?, rows.iter().flatten().cloned().collect())))
             .collect()
     }
 }
+
+/// One text with the arguments of as many rows as it takes.
+type Batch = (Arc<KernelText>, Vec<Value<'static>>);
 
 /// A text as both engines run it.
 pub(super) struct KernelText {
@@ -87,12 +74,7 @@ impl Texts {
         self.get(text, 1, 0)
     }
 
-    fn get(
-        &self,
-        text: &'static str,
-        rows: usize,
-        columns: usize,
-    ) -> Result<Arc<KernelText>, SqlError> {
+    fn get(&self, text: &'static str, rows: usize, columns: usize) -> Result<Arc<KernelText>, SqlError> {
         let key = (text.as_ptr() as usize, text.len(), rows);
         if let Some(known) = self.0.read().get(&key) {
             return Ok(Arc::clone(known));
@@ -101,20 +83,13 @@ impl Texts {
             1 => text.into(),
             _ => translate::repeat_values(text, rows, columns)
                 .ok_or_else(|| {
-                    tracing::error!(
-                        text,
-                        "a kernel statement for several rows has no values tuple"
-                    );
+                    tracing::error!(text, "a kernel statement for several rows has no values tuple");
                     SqlError::Failed
                 })?
                 .into(),
         };
         let sqlite = translate::statement(&postgres).into();
-        let made = Arc::new(KernelText {
-            postgres,
-            sqlite,
-            parameters: OnceLock::new(),
-        });
+        let made = Arc::new(KernelText { postgres, sqlite, parameters: OnceLock::new() });
         self.0.write().insert(key, Arc::clone(&made));
         Ok(made)
     }

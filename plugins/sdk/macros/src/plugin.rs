@@ -234,7 +234,7 @@ impl Parts {
         );
         quote! {
             fn describe(schemas: &mut Schemas) -> contract::Descriptor {
-                let mut routes = vec![#(<#routes as Route>::describe(schemas)),*];
+                let mut routes: ::std::vec::Vec<contract::Route> = vec![#(<#routes as Route>::describe(schemas)),*];
                 for route in &mut routes {
                     route.operation.insert_str(0, #prefix);
                 }

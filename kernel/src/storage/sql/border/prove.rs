@@ -6,6 +6,8 @@
 //! predicate must stand in the tree as `store_id = $k+1 and (…)`. As the table names are counted among the tokens and not
 //! collected by a walk over a tree, no kind of node can hide one.
 
+use std::any::TypeId;
+
 use sqlparser::ast::{self, BinaryOperator, Expr, SetExpr, Statement};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::Parser;
@@ -58,7 +60,7 @@ impl Printed<'_> {
     fn dialect(&self) -> &'static dyn Dialect {
         match self.engine {
             Engine::Postgres => &PostgreSqlDialect {},
-            Engine::Sqlite => &SQLiteDialect {},
+            Engine::Sqlite => &SqliteText,
         }
     }
 
@@ -259,6 +261,40 @@ impl Printed<'_> {
             Engine::Sqlite => store,
         };
         value.to_string() == expected
+    }
+}
+
+/// The parser's SQLite, with what SQLite also reads and the border prints.
+#[derive(Debug)]
+struct SqliteText;
+
+impl Dialect for SqliteText {
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<SQLiteDialect>()
+    }
+
+    fn is_delimited_identifier_start(&self, letter: char) -> bool {
+        letter == '"'
+    }
+
+    fn is_identifier_start(&self, letter: char) -> bool {
+        letter.is_ascii_alphabetic() || letter == '_'
+    }
+
+    fn is_identifier_part(&self, letter: char) -> bool {
+        letter.is_ascii_alphanumeric() || letter == '_'
+    }
+
+    fn supports_filter_during_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_comma_separated_trim(&self) -> bool {
+        true
+    }
+
+    fn supports_insert_table_alias(&self) -> bool {
+        true
     }
 }
 

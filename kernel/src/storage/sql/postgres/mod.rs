@@ -238,7 +238,10 @@ impl PostgresConnection {
         };
         let prepared = statement.prepared;
         let mut arguments = statement.arguments;
-        arguments.push(Value::Int(statement.store));
+        // A text without any table names no store.
+        if parameters.len() > prepared.arguments {
+            arguments.push(Value::Int(statement.store));
+        }
         let arguments = values::bind(arguments.into_iter(), parameters)?;
 
         let limits = statement.limits;

@@ -9,13 +9,9 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous,
-    SqliteValueRef,
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous, SqliteValueRef,
 };
-use sqlx::{
-    Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either, Executor, Row as _,
-    TypeInfo, ValueRef,
-};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either, Executor, Row as _, TypeInfo, ValueRef};
 
 pub(super) use self::wall::Allowed;
 use self::wall::Guard;
@@ -50,23 +46,13 @@ impl SqliteOptions {
             .pragma("case_sensitive_like", "on")
             .statement_cache_capacity(CACHED_STATEMENTS)
             .disable_statement_logging();
-        let options = if self.reads_only {
-            options
-        } else {
-            options.journal_mode(SqliteJournalMode::Wal)
-        };
+        let options = if self.reads_only { options } else { options.journal_mode(SqliteJournalMode::Wal) };
         let opened = async {
             let mut inner = options.connect().await?;
             let guard = Guard::install(&mut inner.lock_handle().await?);
-            Ok(SqliteConnection {
-                inner,
-                guard,
-                broken: false,
-            })
+            Ok(SqliteConnection { inner, guard, broken: false })
         };
-        opened
-            .await
-            .map_err(|error| error::translate(error, "kernel").0)
+        opened.await.map_err(|error| error::translate(error, "kernel").0)
     }
 }
 
@@ -79,19 +65,11 @@ pub(super) struct SqliteConnection {
 impl SqliteConnection {
     pub(super) async fn control(&mut self, commands: &str) -> Result<(), SqlError> {
         self.guard.kernel();
-        let outcome = sqlx::raw_sql(AssertSqlSafe(commands))
-            .execute(&mut self.inner)
-            .await;
-        outcome
-            .map(drop)
-            .map_err(|error| self.failed(error, "kernel"))
+        let outcome = sqlx::raw_sql(AssertSqlSafe(commands)).execute(&mut self.inner).await;
+        outcome.map(drop).map_err(|error| self.failed(error, "kernel"))
     }
 
-    pub(super) async fn kernel(
-        &mut self,
-        text: &KernelText,
-        args: &[Value<'_>],
-    ) -> Result<(Vec<Row>, u64), SqlError> {
+    pub(super) async fn kernel(&mut self, text: &KernelText, args: &[Value<'_>]) -> Result<(Vec<Row>, u64), SqlError> {
         self.guard.kernel();
         let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&text.sqlite)), bind(args)?);
         let mut results = self.inner.fetch_many(query);
@@ -110,31 +88,21 @@ impl SqliteConnection {
         Ok((rows, affected))
     }
 
-    pub(super) async fn plugin(
-        &mut self,
-        statement: PluginStatement<'_>,
-    ) -> Result<Answer, SqlError> {
-        let Checked::Sqlite { text, allowed } = statement.checked else {
-            return Err(SqlError::Failed);
-        };
+    pub(super) async fn plugin(&mut self, statement: PluginStatement<'_>) -> Result<Answer, SqlError> {
+        let Checked::Sqlite { text, allowed } = statement.checked else { return Err(SqlError::Failed) };
         let prepared = statement.prepared;
         let mut arguments = SqliteArguments::default();
-        for (position, argument) in statement.arguments.into_iter().enumerate() {
-            let argument = match prepared.argument_types.get(position).copied() {
-                Some(kind) => argument.fit(kind).map_err(|problem| {
-                    SqlError::Arguments(format!("argument ${} {problem}", position + 1))
-                })?,
-                None => argument,
-            };
+        for (position, (argument, kind)) in statement.arguments.into_iter().zip(&prepared.argument_types).enumerate() {
+            let argument = argument
+                .fit(*kind)
+                .map_err(|problem| SqlError::Arguments(format!("argument ${} {problem}", position + 1)))?;
             add(&mut arguments, &argument)?;
         }
         add(&mut arguments, &Value::Int(statement.store))?;
 
         let limits = statement.limits;
         self.guard.plugin(allowed, limits.deadline.into_std());
-        let mut results = self
-            .inner
-            .fetch_many(sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments));
+        let mut results = self.inner.fetch_many(sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments));
         let mut answer = AnswerWriter::new(&prepared.columns, limits.max_rows, limits.max_bytes);
         let mut affected = 0;
         let outcome = loop {
@@ -164,23 +132,12 @@ impl SqliteConnection {
         outcome
     }
 
-    pub(super) async fn data_step(
-        &mut self,
-        plugin: &str,
-        prepared: &Prepared,
-        store: i64,
-    ) -> Result<(), SqlError> {
-        self.guard
-            .plugin_without_deadline(&Arc::new(Allowed::new(&prepared.tables)));
-        let query = sqlx::query_with(
-            AssertSqlSafe(prepared.sqlite.as_str()),
-            bind(&[Value::Int(store)])?,
-        );
+    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
+        self.guard.plugin_without_deadline(&Arc::new(Allowed::new(&prepared.tables)));
+        let query = sqlx::query_with(AssertSqlSafe(prepared.sqlite.as_str()), bind(&[Value::Int(store)])?);
         let outcome = self.inner.execute(query.persistent(false)).await;
         self.guard.kernel();
-        outcome
-            .map(drop)
-            .map_err(|error| self.failed(error, plugin))
+        outcome.map(drop).map_err(|error| self.failed(error, plugin))
     }
 
     /// Waits until the worker has finished with everything it was given.
@@ -193,9 +150,7 @@ impl SqliteConnection {
     pub(super) async fn in_transaction(&mut self) -> bool {
         match self.inner.lock_handle().await {
             // SAFETY: the handle is locked and open; the function only reads a flag.
-            Ok(mut handle) => unsafe {
-                libsqlite3_sys::sqlite3_get_autocommit(handle.as_raw_handle().as_ptr()) == 0
-            },
+            Ok(mut handle) => unsafe { libsqlite3_sys::sqlite3_get_autocommit(handle.as_raw_handle().as_ptr()) == 0 },
             Err(_) => {
                 self.broken = true;
                 false
@@ -249,11 +204,7 @@ fn add(arguments: &mut SqliteArguments, value: &Value<'_>) -> Result<(), SqlErro
         Value::Bytes(bytes) => arguments.add(&**bytes),
         Value::Time(micros) => match Time(*micros).text() {
             Some(text) => arguments.add(&*text),
-            None => {
-                return Err(SqlError::Arguments(
-                    "a time is outside of the years 1 to 9999".into(),
-                ));
-            }
+            None => return Err(SqlError::Arguments("a time is outside of the years 1 to 9999".into())),
         },
     };
     added.map_err(|error| {
@@ -295,11 +246,7 @@ fn decode<'r, T: Decode<'r, sqlx::Sqlite>>(value: SqliteValueRef<'r>) -> Result<
     })
 }
 
-fn write_row(
-    answer: &mut AnswerWriter,
-    row: &SqliteRow,
-    columns: &[OutputColumn],
-) -> Result<(), SqlError> {
+fn write_row(answer: &mut AnswerWriter, row: &SqliteRow, columns: &[OutputColumn]) -> Result<(), SqlError> {
     answer.row(columns.len())?;
     for (position, column) in columns.iter().enumerate() {
         let value = raw(row, position)?;

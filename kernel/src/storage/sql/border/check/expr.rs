@@ -239,7 +239,12 @@ impl Checker<'_> {
             UnaryOperator::Minus => {
                 let value = self.expr(value, want).and_then(number)?;
                 let (kind, nullable) = (value.kind, value.nullable);
-                Ok(Expr { node: Node::Negative(Box::new(value)), kind, nullable, weight: 1 })
+                let node = match value.node {
+                    Node::Integer(number) if number > 0 => Node::Integer(-number),
+                    Node::Double(number) if !number.starts_with('-') => Node::Double(format!("-{number}")),
+                    _ => Node::Negative(Box::new(value)),
+                };
+                Ok(Expr { node, kind, nullable, weight: 1 })
             }
             _ => Err(Refusal::new(RefusalKind::UnknownFunction, format!("the operator {operator} is not offered"))),
         }

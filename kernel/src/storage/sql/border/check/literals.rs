@@ -69,7 +69,6 @@ pub(super) fn is_literal(expr: &Expr) -> bool {
             | Node::Double(_)
             | Node::Boolean(_)
             | Node::Timestamp(_)
-            | Node::Negative(_)
     )
 }
 

@@ -26,11 +26,11 @@ impl Printer<'_> {
                 self.of_kind(expr.kind);
             }
             Node::Integer(number) => {
-                self.push(&number.to_string());
+                self.number(&number.to_string());
                 self.of_kind(expr.kind);
             }
             Node::Double(number) => {
-                self.push(number);
+                self.number(number);
                 self.of_kind(expr.kind);
             }
             Node::Boolean(value) => self.push(if *value { "true" } else { "false" }),
@@ -157,6 +157,14 @@ impl Printer<'_> {
         self.push("'");
     }
 
+    /// A minus would bind less tightly than the cast after it, and two of them would begin a comment.
+    fn number(&mut self, digits: &str) {
+        match digits.starts_with('-') {
+            true => self.push(&format!("({digits})")),
+            false => self.push(digits),
+        }
+    }
+
     /// PostgreSQL is told the type of every value; on SQLite a value brings its own.
     pub(super) fn of_kind(&mut self, kind: ColumnType) {
         if self.engine == Engine::Postgres {
@@ -176,7 +184,7 @@ impl Printer<'_> {
     pub(super) fn bytewise(&mut self, value: &Expr) {
         let needs_collation = self.engine == Engine::Postgres && value.kind == ColumnType::Text && !inherits_collation(value);
         match needs_collation {
-            true => self.around("(", value, " collate \"C\")"),
+            true => self.around("((", value, ") collate \"C\")"),
             false => self.expr(value),
         }
     }

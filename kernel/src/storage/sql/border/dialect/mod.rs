@@ -146,7 +146,7 @@ impl Printer<'_> {
     /// A negative LIMIT is an error on PostgreSQL and no limit on SQLite; NULL the other way round. Both mean 0 here.
     fn count(&mut self, count: &Expr) {
         match (&count.node, self.engine) {
-            (Node::Integer(number), _) => self.push(&number.to_string()),
+            (Node::Integer(number), _) => self.push(&number.max(&0).to_string()),
             (_, Engine::Postgres) => {
                 self.push("greatest(");
                 self.expr(count);

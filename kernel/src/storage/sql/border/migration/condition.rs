@@ -47,7 +47,8 @@ pub(super) fn default(schema: &Schema, expr: &ast::Expr, kind: ColumnType) -> Re
     let sqlite = match &value.node {
         Node::Boolean(true) => "1".to_owned(),
         Node::Boolean(false) => "0".to_owned(),
-        Node::Negative(positive) => format!("-{}", print_bare(positive, Engine::Sqlite)),
+        Node::Integer(number) => number.to_string(),
+        Node::Double(number) => number.clone(),
         _ => print_bare(&value, Engine::Sqlite),
     };
     Ok(Condition { postgres: print_bare(&value, Engine::Postgres), sqlite, columns: Vec::new() })
