@@ -29,8 +29,8 @@ const PROFILE: [&str; 7] = [
 /// A small stack, and memory enough for most calls from the start: the SDK's allocator hands that out before it asks
 /// for more, and growing is what makes a fresh instance expensive.
 const LINK: [&str; 2] = [
-    "link-arg=-zstack-size=131072",
-    "link-arg=--initial-memory=2097152",
+    "-Clink-arg=-zstack-size=131072",
+    "-Clink-arg=--initial-memory=2097152",
 ];
 
 /// A way to compile for the target.
@@ -147,17 +147,35 @@ pub(crate) fn compile(
     target_dir: &Path,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, BuildError> {
+    let mut cargo = guest_cargo("rustc", folder, toolchain, target_dir);
+    cargo.args(["--crate-type", "cdylib"]);
+    let messages = run(cargo, progress)?;
+    artifact(&messages)
+        .ok_or_else(|| BuildError::Compile("cargo names no module that it made".to_owned()))
+}
+
+/// Compiles the plugins of one workspace side by side: linking one occupies one core for many seconds, and cargo lets
+/// only one `cargo rustc` at a time into a target folder. [`compile`] then finds its plugin done, where the plugin's
+/// `Cargo.toml` says `crate-type = ["cdylib"]` by itself.
+pub(crate) fn compile_together(
+    folders: &[PathBuf],
+    toolchain: &Toolchain,
+    target_dir: &Path,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), BuildError> {
+    let [first, ..] = folders else { return Ok(()) };
+    let mut cargo = guest_cargo("build", first, toolchain, target_dir);
+    for folder in folders {
+        cargo.arg("--package").arg(package_name(folder)?);
+    }
+    run(cargo, progress).map(drop)
+}
+
+fn guest_cargo(command: &str, folder: &Path, toolchain: &Toolchain, target_dir: &Path) -> Command {
     let mut cargo = toolchain.cargo();
-    cargo.current_dir(folder).args([
-        "rustc",
-        "--lib",
-        "--crate-type",
-        "cdylib",
-        "--profile",
-        "plugin",
-        "--target",
-        TARGET,
-    ]);
+    cargo
+        .current_dir(folder)
+        .args([command, "--lib", "--profile", "plugin", "--target", TARGET]);
     cargo
         .arg("--target-dir")
         .arg(target_dir)
@@ -168,14 +186,33 @@ pub(crate) fn compile(
     }
     let remap =
         |(from, to): (PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
-    let flags: Vec<_> = toolchain.machine_paths().into_iter().map(remap).collect();
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    let flags = toolchain
+        .machine_paths()
+        .into_iter()
+        .map(remap)
+        .chain(LINK.map(str::to_owned));
+    cargo.env(
+        "CARGO_ENCODED_RUSTFLAGS",
+        flags.collect::<Vec<_>>().join("\x1f"),
+    );
     cargo
-        .arg("--")
-        .args(LINK.iter().flat_map(|argument| ["-C", argument]));
-    let messages = run(cargo, progress)?;
-    artifact(&messages)
-        .ok_or_else(|| BuildError::Compile("cargo names no module that it made".to_owned()))
+}
+
+fn package_name(folder: &Path) -> Result<String, BuildError> {
+    let path = folder.join("Cargo.toml");
+    let text = fs::read_to_string(&path).map_err(BuildError::file(&path))?;
+    let manifest: toml::Table = text.parse().map_err(|error| BuildError::Source {
+        path: path.clone(),
+        reason: format!("{error}"),
+    })?;
+    let name = manifest
+        .get("package")
+        .and_then(|package| package.get("name"))
+        .and_then(toml::Value::as_str);
+    name.map(str::to_owned).ok_or_else(|| BuildError::Source {
+        path,
+        reason: "names no package".to_owned(),
+    })
 }
 
 /// Standard output; standard error goes to `progress` line by line, and into the error.
@@ -221,15 +258,13 @@ fn artifact(messages: &str) -> Option<PathBuf> {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    let files = messages
+    let mut files = messages
         .filter(|message| message.reason == "compiler-artifact")
         .flat_map(|message| message.filenames);
-    files
-        .filter(|file| {
-            file.extension()
-                .is_some_and(|extension| extension == "wasm")
-        })
-        .last()
+    files.rfind(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "wasm")
+    })
 }
 
 /// Without what an outer cargo or the user's shell sets for other builds.
@@ -270,10 +305,8 @@ fn has_core(rustc: &OsString, folder: &Path) -> bool {
 fn library_source(rustc: &OsString, folder: &Path) -> Option<PathBuf> {
     let library = PathBuf::from(ask(rustc, folder, &["--print", "sysroot"])?)
         .join("lib/rustlib/src/rust/library");
-    library
-        .join("std/Cargo.toml")
-        .exists()
-        .then(|| library.canonicalize().unwrap_or(library))
+    // As it stands, links and all: this is the path that the compiler is given, and writes into messages.
+    library.join("std/Cargo.toml").exists().then_some(library)
 }
 
 fn linker(rustc: &OsString, folder: &Path) -> Option<PathBuf> {

@@ -38,15 +38,40 @@ pub fn build(
     options: &Options,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, BuildError> {
+    let toolchain = Toolchain::find(folder)?;
+    let target_dir = options.target_dir(folder, &toolchain)?;
+    build_with(folder, &toolchain, &target_dir, options, progress)
+}
+
+/// Builds the plugins of one workspace, as many side by side as there are cores; answers their packages in that order.
+pub fn build_all(
+    folders: &[PathBuf],
+    options: &Options,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<PathBuf>, BuildError> {
+    let [first, ..] = folders else {
+        return Ok(Vec::new());
+    };
+    let toolchain = Toolchain::find(first)?;
+    let target_dir = options.target_dir(first, &toolchain)?;
+    compile::compile_together(folders, &toolchain, &target_dir, progress)?;
+    folders
+        .iter()
+        .map(|folder| build_with(folder, &toolchain, &target_dir, options, progress))
+        .collect()
+}
+
+fn build_with(
+    folder: &Path,
+    toolchain: &Toolchain,
+    target_dir: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(&str),
+) -> Result<PathBuf, BuildError> {
     let sources = sources::read(folder)?;
     let name = &sources.manifest.plugin.name;
     progress(&format!("Compiling plugin {name}"));
-    let toolchain = Toolchain::find(folder)?;
-    let target_dir = match &options.target_dir {
-        Some(target_dir) => target_dir.clone(),
-        None => toolchain.target_dir(folder)?.join("wasm"),
-    };
-    let core = compile::compile(folder, &toolchain, &target_dir, progress)?;
+    let core = compile::compile(folder, toolchain, target_dir, progress)?;
     let core = fs::read(&core).map_err(BuildError::file(&core))?;
 
     progress(&format!("Packaging plugin {name}"));
@@ -58,6 +83,15 @@ pub fn build(
     let output = output_dir.join(format!("{name}.wasm"));
     write_whole(&output, &package)?;
     Ok(output)
+}
+
+impl Options {
+    fn target_dir(&self, folder: &Path, toolchain: &Toolchain) -> Result<PathBuf, BuildError> {
+        match &self.target_dir {
+            Some(target_dir) => Ok(target_dir.clone()),
+            None => Ok(toolchain.target_dir(folder)?.join("wasm")),
+        }
+    }
 }
 
 /// A kernel that watches the file must never see half of it.

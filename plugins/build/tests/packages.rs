@@ -136,17 +136,37 @@ fn the_same_source_gives_the_same_bytes_and_no_path_of_this_machine() {
 }
 
 #[test]
-fn a_package_carries_the_contracts_of_its_services() {
-    let tour = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/tour");
-    let package = build(&tour, tempfile::tempdir().unwrap().path()).unwrap();
-    let contracts: Vec<String> =
-        serde_json::from_str(Outside::of(&package).section(sections::CONTRACTS)).unwrap();
-    let names = contracts.iter().map(|text| {
-        serde_json::from_str::<commerce_contract::ServiceContract>(text)
-            .unwrap()
-            .name
+fn packages_built_together_carry_the_contracts_of_their_services() {
+    let output = tempfile::tempdir().unwrap();
+    let options = Options {
+        target_dir: Some(target_dir()),
+        output_dir: Some(output.path().to_owned()),
+    };
+    let folders = ["hello", "tour"].map(|name| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../examples")
+            .join(name)
     });
-    assert_eq!(names.collect::<Vec<_>>(), ["notification@1", "shipping@1"]);
+    let packages =
+        commerce_build::build_all(&folders, &options, &mut |line| eprintln!("{line}")).unwrap();
+    let carried = packages.iter().map(|package| {
+        let package = Outside::of(&fs::read(package).unwrap());
+        let contracts: Vec<String> =
+            serde_json::from_str(package.section(sections::CONTRACTS)).unwrap();
+        let name = |text: &String| {
+            serde_json::from_str::<commerce_contract::ServiceContract>(text)
+                .unwrap()
+                .name
+        };
+        contracts.iter().map(name).collect::<Vec<_>>()
+    });
+    assert_eq!(
+        carried.collect::<Vec<_>>(),
+        [
+            vec![],
+            vec!["notification@1".to_owned(), "shipping@1".to_owned()]
+        ]
+    );
 }
 
 #[test]
