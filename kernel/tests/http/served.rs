@@ -12,7 +12,8 @@ use commerce_kernel::http::problem::Problem;
 use commerce_kernel::http::response_cache::ResponseCache;
 use commerce_kernel::http::{self, Http};
 use commerce_kernel::plugins::{
-    self, Decision, Installed, JobChange, Outbox, Plugins, PluginsConfig, Published, SecretSource, SecretsUnavailable, StoreNumbers,
+    self, Decision, Installed, JobChange, Outbox, Plugins, PluginsConfig, Published, SecretSource, SecretsUnavailable,
+    StoreNumbers,
 };
 use commerce_kernel::secrets::{MasterKey, Secret};
 use commerce_kernel::storage::sql::{KernelStatement, Sql, SqlConfig};
@@ -35,7 +36,6 @@ pub struct Served {
     pub plugins: Plugins,
     pub stores: Arc<Stores>,
     pub auth: Auth,
-    pub sql: Sql,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
     _versions: Versions,
@@ -55,16 +55,34 @@ impl Served {
 
     /// A node, on its own SQLite or on a shared PostgreSQL.
     pub async fn on(url: Option<&str>, variables: &[(&str, &str)]) -> Self {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let config = Config::load(None, variables).unwrap();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
         // As the start of `main` does it; every test of the process tries.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
-        let sql = Sql::open(&SqlConfig { url: url.map(str::to_owned), ..SqlConfig::default() }, folder.path()).await.unwrap();
+        let sql = Sql::open(
+            &SqlConfig {
+                url: url.map(str::to_owned),
+                ..SqlConfig::default()
+            },
+            folder.path(),
+        )
+        .await
+        .unwrap();
         sql.migrate().await.unwrap();
         let versions = Versions::start(sql.clone()).await.unwrap();
         let stores = Stores::open(sql.clone(), &versions).await.unwrap();
-        let fast = AuthConfig { argon2_memory_kib: 64, argon2_iterations: 1, ..AuthConfig::default() };
+        let fast = AuthConfig {
+            argon2_memory_kib: 64,
+            argon2_iterations: 1,
+            ..AuthConfig::default()
+        };
         let master = MASTER.get_or_init(MasterKey::generate).clone();
         let auth = Auth::open(sql.clone(), fast, master, &versions).await.unwrap();
         let metrics = Metrics::new().unwrap();
@@ -96,7 +114,16 @@ impl Served {
         let serving = tokio::spawn(http::serve(http.unwrap(), listener, async {
             let _ = stopped.await;
         }));
-        Self { address, plugins, stores, auth, sql, stop: Some(stop), serving, _versions: versions, _folder: folder }
+        Self {
+            address,
+            plugins,
+            stores,
+            auth,
+            stop: Some(stop),
+            serving,
+            _versions: versions,
+            _folder: folder,
+        }
     }
 
     /// With the impolite plugin and two stores, `jakarta` and `bandung`, known by their hosts.
@@ -109,7 +136,10 @@ impl Served {
     }
 
     pub async fn install(&self, folder: &str) {
-        self.plugins.install(package(folder), Decision::All).await.unwrap_or_else(|error| panic!("{error}"));
+        self.plugins
+            .install(package(folder), Decision::All)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     pub async fn store(&self, slug: &str) -> Provisioned {
@@ -135,7 +165,9 @@ impl Served {
     }
 
     pub async fn connect(&self) -> Client {
-        Client { stream: TcpStream::connect(self.address).await.unwrap() }
+        Client {
+            stream: TcpStream::connect(self.address).await.unwrap(),
+        }
     }
 
     /// One request on a connection of its own.
@@ -170,7 +202,10 @@ impl Served {
     }
 
     pub async fn stopped(self) {
-        tokio::time::timeout(Duration::from_secs(10), self.serving).await.expect("it should have stopped").unwrap();
+        tokio::time::timeout(Duration::from_secs(10), self.serving)
+            .await
+            .expect("it should have stopped")
+            .unwrap();
     }
 }
 
@@ -259,7 +294,10 @@ impl Client {
         loop {
             if let Some((head, body)) = text.split_once("\r\n\r\n") {
                 let answer = Answer::parse(&text);
-                let length = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+                let length = answer
+                    .header("content-length")
+                    .and_then(|length| length.parse().ok())
+                    .unwrap_or(0);
                 if body.len() >= length {
                     assert_eq!(body.len(), length, "more than one answer after {head}");
                     return answer;
@@ -284,13 +322,25 @@ impl Answer {
     pub fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or_else(|| panic!("no answer in {text:?}"));
-        let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-        Self { status, headers: headers.collect(), body: body.to_owned() }
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1)?.parse().ok())
+            .unwrap_or_else(|| panic!("no answer in {text:?}"));
+        let headers = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        Self {
+            status,
+            headers: headers.collect(),
+            body: body.to_owned(),
+        }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn json(&self) -> serde_json::Value {
@@ -299,7 +349,11 @@ impl Answer {
 
     /// The code of a problem, checked to be one.
     pub fn code(&self) -> String {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let problem = self.json();
         assert_eq!(problem["status"], self.status);
         assert_eq!(self.header("x-request-id"), problem["request_id"].as_str());

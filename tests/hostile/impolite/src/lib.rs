@@ -26,7 +26,10 @@ fn rude(how: Path<String>) -> Result<Response, Problem> {
 /// What of a request reaches a plugin.
 #[get("/api/impolite/echo", access = public, headers("x-told"))]
 fn echo(cx: &Context) -> Result<Response, Problem> {
-    let seen: Vec<Option<&str>> = ["x-told", "x-untold", "authorization", "cookie", "x-store"].iter().map(|name| cx.header(name)).collect();
+    let seen: Vec<Option<&str>> = ["x-told", "x-untold", "authorization", "cookie", "x-store"]
+        .iter()
+        .map(|name| cx.header(name))
+        .collect();
     Response::json(200, &seen)
 }
 
@@ -41,7 +44,13 @@ fn kept(cx: &Context, wish: Query<Wish>) -> Result<With<Json<(String, String, St
     let told = cx.header("x-told").unwrap_or_default().to_owned();
     let untold = cx.header("x-untold").unwrap_or_default().to_owned();
     let knows_caller = cx.caller().account().is_some();
-    Ok(Json((ids::new("made"), told + &wish.0.colour.unwrap_or_default(), untold, knows_caller)).cached(60, &["kept"]))
+    Ok(Json((
+        ids::new("made"),
+        told + &wish.0.colour.unwrap_or_default(),
+        untold,
+        knows_caller,
+    ))
+    .cached(60, &["kept"]))
 }
 
 #[post("/api/impolite/forget", access = public)]
@@ -80,7 +89,10 @@ fn write(who: &str) -> Result<Created<Knocked>, Problem> {
     let count = sql!("select count(*) from knocks").scalar::<i64>()?;
     match who {
         "nobody" => Err(Problem::conflict("nobody_there", "Nobody is there.")),
-        _ => Ok(Created { location: format!("/api/impolite/knocks/{id}"), body: Knocked { id, count } }),
+        _ => Ok(Created {
+            location: format!("/api/impolite/knocks/{id}"),
+            body: Knocked { id, count },
+        }),
     }
 }
 
