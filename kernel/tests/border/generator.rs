@@ -140,7 +140,7 @@ impl Generator {
             Kind::Text => {
                 let text = self.one(&["i1", "i2", "o1", "a", "B", "b%", "", "root", "books", "it''s", "_x"]);
                 let value = Value::from(text.replace("''", "'"));
-                (value, format!("'{text}'"), format!("('{text}' collate \"C\")"), format!("'{text}'"), "text")
+                (value, format!("'{text}'"), format!("('{text}'::text collate \"C\")"), format!("'{text}'"), "text")
             }
             Kind::Number => {
                 let number = self.one(&[0_i64, 1, 2, 3, 7, 10, 250, 1000, -1]);
@@ -336,7 +336,9 @@ impl Generator {
             }
             7 => {
                 let not = same(self.one(&["", "not "]));
-                texts!("({} {}in ({}, {}))", value(self), not, value(self), value(self))
+                // The parser takes a subquery at the head of a list for the whole list.
+                let head = self.literal(kind);
+                texts!("({} {}in ({}, {}))", value(self), not, head, value(self))
             }
             8 => {
                 let not = same(self.one(&["", "not "]));
@@ -467,7 +469,6 @@ impl Generator {
                 continue;
             }
             let table = &TABLES[self.below(3) as usize];
-            let before = scope.clone();
             scope.push((alias.to_owned(), table));
             let derived = self.chance(4);
             let right = match derived {
@@ -481,7 +482,7 @@ impl Generator {
             from = match self.below(4) {
                 0 => texts!("{} cross join {}", from, right),
                 1 => texts!("{} join {} on {}", from, right, self.truth(&scope, 1)),
-                2 if before.len() == 1 => texts!("{} , {}", from, right),
+                2 if alias == "c" => texts!("{} , {}", from, right),
                 _ => texts!("{} left join {} on {}", from, right, self.truth(&scope, 1)),
             };
         }
