@@ -124,7 +124,7 @@ pub fn redeem(
     let used = sql!(
         "insert into coupon_uses (coupon_id, reference, customer, used_at)
          select k.id, $2, $3, $4 from coupons k
-         where k.id = $1 and ($5 is null or $5 > (
+         where k.id = $1 and (cast($5 as bigint) is null or $5 > (
              select count(*) from coupon_uses u where u.coupon_id = $1 and u.customer = $3 and u.released = false))",
         coupon.id, reference, customer, now, limit
     )

@@ -105,7 +105,7 @@ pub fn list(Query(query): Query<TaxRateListing>) -> Result<Json<Page<StaffTaxRat
     let rows = sql!(
         "select id, name, country, province, postal_prefix, category, numerator, denominator, inclusive
          from tax_rates
-         where (country, id) > ($1, $2) and ($3 is null or country = $3)
+         where (country, id) > ($1, $2) and (cast($3 as text) is null or country = $3)
          order by country, id limit $4",
         after.0, after.1, query.country, limit + 1
     )

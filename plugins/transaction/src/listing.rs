@@ -42,10 +42,10 @@ macro_rules! list_by {
               where ",
             $driving,
             " and (t.created_at, t.id) < ($1, $2)
-              and ($3 is null or t.status = $3) and ($4 is null or t.payment_status = $4)
-              and ($5 is null or t.fulfilment_status = $5) and t.created_at >= $6
-              and ($7 is null or t.account = $7 or (t.account is null and t.email = $8))
-              and ($9 is null or t.number = $9) and ($10 is null or t.email = $10)
+              and (cast($3 as text) is null or t.status = $3) and (cast($4 as text) is null or t.payment_status = $4)
+              and (cast($5 as text) is null or t.fulfilment_status = $5) and t.created_at >= $6
+              and (cast($7 as text) is null or t.account = $7 or (t.account is null and t.email = $8))
+              and (cast($9 as bigint) is null or t.number = $9) and (cast($10 as text) is null or t.email = $10)
               order by t.created_at desc, t.id desc limit $11"
         )
     };
