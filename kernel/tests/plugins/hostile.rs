@@ -93,7 +93,8 @@ async fn what_a_plugin_may_not_do_is_told_to_it_with_the_line_to_write() {
         ("credentials", "credentials"),
     ] {
         let told = kernel.read(&format!("/api/relay/reach/{what}")).await;
-        assert!(told.as_str().unwrap().contains(answer), "{what}: {told}");
+        let told = told.as_str().unwrap().replace("\\\"", "\"");
+        assert!(told.contains(answer), "{what}: {told}");
     }
 }
 
