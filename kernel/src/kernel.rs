@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use async_trait::async_trait;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::auth::Auth;
+use crate::auth::{self, Auth};
 use crate::config::Config;
 use crate::control::{DataDirLock, Operator, Server};
 use crate::events::{Events, PurgeRule, Runner};
 use crate::http::response_cache::ResponseCache;
 use crate::http::{self, Http};
-use crate::plugins::{self, Plugins, SecretSource, SecretsUnavailable};
+use crate::plugins::{self, Plugins};
 use crate::secrets::{MasterKey, Secrets};
 use crate::storage::sql::{Engine, Sql};
 use crate::stores::Stores;
@@ -36,6 +35,8 @@ pub struct Kernel {
     pub events: Events,
     pub cache: Arc<ResponseCache>,
     pub metrics: Metrics,
+    /// What other nodes change is followed as long as this lives.
+    _versions: Versions,
     /// One process at a time changes what a data folder holds.
     _lock: DataDirLock,
 }
@@ -62,23 +63,24 @@ impl Kernel {
             sql: sql.clone(),
             config: config.plugins.clone(),
             stores: stores.clone(),
-            secrets: Arc::new(OpenedSecrets(secrets.clone())),
+            secrets: secrets.clone(),
             outbox: Arc::new(events.clone()),
             tags: cache.clone(),
         };
-        let plugins = Plugins::open(parts, &config.data_dir, metrics.registry()).await?;
-        Ok(Arc::new(Self { config, sql, stores, auth, secrets, plugins, events, cache, metrics, _lock: lock }))
+        let plugins = Plugins::open(parts, &config.data_dir, &versions, metrics.registry()).await?;
+        Ok(Arc::new(Self { config, sql, stores, auth, secrets, plugins, events, cache, metrics, _versions: versions, _lock: lock }))
     }
 
     /// Begins to deliver events, run jobs and clear away what has expired.
     fn start_background(&self) -> Runner {
         let hours = u64::from(self.config.http.idempotency_hours);
-        let rules = vec![PurgeRule {
+        let mut rules = auth::purge_rules(&self.config.auth);
+        rules.push(PurgeRule {
             table: "idempotency",
             text: "delete from kernel.idempotency where (store, caller, method, path, key) in (
                        select store, caller, method, path, key from kernel.idempotency where created_at < $1 limit $2)",
             keep: Duration::from_secs(hours * 3600),
-        }];
+        });
         self.events.start_with(&self.plugins, &self.stores, rules)
     }
 
@@ -191,15 +193,5 @@ pub mod migrate {
         let applied = sql.migrate().await?;
         sql.close().await;
         Ok(applied)
-    }
-}
-
-/// The secrets as plugins are given them.
-struct OpenedSecrets(Arc<Secrets>);
-
-#[async_trait]
-impl SecretSource for OpenedSecrets {
-    async fn secret(&self, store: i64, plugin: &str, name: &str) -> Result<Option<String>, SecretsUnavailable> {
-        Ok(self.0.get(store, plugin, name).map(|secret| secret.expose().clone()))
     }
 }

@@ -16,6 +16,7 @@ mod config;
 mod email;
 mod me;
 mod passwords;
+mod routes;
 mod sessions;
 mod sign_in;
 mod signing_keys;
@@ -34,6 +35,7 @@ use serde_json::Value;
 pub use accounts::{Account, PreparedAccount};
 pub use api_keys::{ApiKeyKind, NewApiKey};
 pub use config::AuthConfig;
+pub use routes::{routes, schemas};
 
 use crate::caller::{Caller, CallerKind};
 use crate::events::PurgeRule;
@@ -115,6 +117,20 @@ impl Auth {
         auth.load_ended_sessions(Time(0)).await?;
         auth.follow_ended_sessions();
         Ok(auth)
+    }
+
+    /// Answers one of [`routes`], by its operation.
+    pub async fn answer(&self, operation: &str, asked: Asked<'_>) -> Answer {
+        match operation {
+            routes::REGISTER => self.register(asked).await,
+            routes::LOGIN => self.login(asked).await,
+            routes::REFRESH => self.refresh(asked).await,
+            routes::LOGOUT => self.logout(asked).await,
+            routes::ME => self.me(asked).await,
+            routes::UPDATE_ME => self.update_me(asked).await,
+            routes::STORE => Ok((200, asked.store.published())),
+            _ => Err(Code::NotFound.into()),
+        }
     }
 
     /// Who asks. None without credentials, and with a publishable key: that one only names the store.

@@ -80,10 +80,6 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "What calls into plugins may use. A manifest may ask for less, or for more up to the cap.",
     ),
     ("events", "Delivery of events and jobs."),
-    (
-        "events.retention",
-        "How long rows stay that nothing needs any more. Dead letters stay until an operator decides.",
-    ),
     ("auth", "Accounts, tokens and password hashing."),
     (
         "rate_limits",
@@ -121,6 +117,7 @@ pub const KEYS: &[Key] = &[
     integer("http.shutdown_delay_ms", "0", 0, 600_000, "Time between /readyz turning 503 and the listener closing, for balancers to notice."),
     boolean("http.compression", "true", "Compress answers for clients that accept it."),
     integer("http.cache_mib", "64", 0, 1_048_576, "Memory for kept answers of cacheable routes. 0 keeps none."),
+    integer("http.idempotency_hours", "24", 1, 8760, "How long an Idempotency-Key and its answer are remembered."),
 
     boolean("metrics.enabled", "true", "Serve /metrics."),
     text("metrics.host", "\"127.0.0.1\"", "Address of the metrics listener."),
@@ -156,17 +153,15 @@ pub const KEYS: &[Key] = &[
     list("plugins.http_plain_hosts", "[]", "Hosts with ports (127.0.0.1:9000) to which granted plugins may send plain HTTP, private addresses included. For simulators and tests."),
     list("plugins.http_private_networks", "[]", "Networks (10.1.0.0/16) inside which granted hosts may lie although they are private."),
 
-    integer("events.concurrency", "16", 0, 1000, "Events delivered at once on this node, and as many jobs run. 0: it leaves them to others."),
-    integer("events.poll_ms", "500", 10, 60_000, "How long work of other nodes, or work that has become due, may go unnoticed."),
-    integer("events.lease_ms", "15000", 1000, 3_600_000, "What a node was doing as it died is taken over by others after this."),
-    integer("events.attempts", "10", 1, 1000, "An event or a job that has failed so often is a dead letter, until an operator decides."),
-    integer("events.backoff_ms", "1000", 1, 3_600_000, "Pause after a failure; it doubles with each further one."),
-    integer("events.backoff_cap_ms", "3600000", 1, 604_800_000, "The longest such pause."),
 
-    integer("events.retention.events_hours", "72", 1, 87_600, "Delivered events."),
-    integer("events.retention.jobs_hours", "24", 1, 87_600, "Jobs that have run."),
-    integer("events.retention.idempotency_hours", "24", 1, 87_600, "For so long the same Idempotency-Key gets the same answer."),
 
+    integer("events.workers", "8", 0, 1000, "Events, and as many jobs, under way at once on this node. 0: this node leaves them to others."),
+    integer("events.poll_ms", "500", 10, 60_000, "How often to look for what other nodes left to do, and for jobs that have become due."),
+    integer("events.lease_ms", "15000", 1000, 3_600_000, "What a node was doing when it died is taken over after this. A living node renews in time, however long a call takes."),
+    integer("events.max_attempts", "12", 1, 1000, "Attempts with growing pauses before an event or a job becomes a dead letter."),
+    integer("events.backoff_ms", "1000", 1, 3_600_000, "The pause after the first failure; it doubles with each further one."),
+    integer("events.backoff_cap_ms", "3600000", 1, 86_400_000, "The longest such pause."),
+    integer("events.keep_hours", "72", 1, 87_600, "How long finished events and jobs stay listed. Dead letters stay until they are replayed or skipped."),
     integer("auth.access_token_minutes", "15", 1, 1440, "Life of an access token. A change of an account's rights reaches every node within two seconds, whatever this says."),
     integer("auth.refresh_token_days", "30", 1, 3650, "Life of a refresh token, renewed with each use."),
     integer("auth.refresh_grace_ms", "0", 0, 60_000, "A refresh token sent again within this time after its use gets the same answer instead of ending the session. Two requests at the same moment always do."),

@@ -24,6 +24,7 @@ pub struct HttpConfig {
     pub shutdown_delay_ms: u64,
     pub compression: bool,
     pub cache_mib: u32,
+    pub idempotency_hours: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -91,7 +91,7 @@ impl Operator {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
-            "started_at": self.started_at.to_string(),
+            "started_at": self.started_at.text().map(|text| text.to_string()),
             "url": self.url,
             "generation": self.kernel.plugins.installed().generation,
         })
@@ -132,7 +132,7 @@ impl Operator {
         let account = match request {
             Request::UserCreate { store, email, password, role } => {
                 let store = self.store(&store)?;
-                auth.create_account(&store, &email, None, Secret::new(password), role.as_deref()).await?
+                auth.create_account(&store, &email, Secret::new(password), role.as_deref()).await?
             }
             Request::UserList { store, email } => {
                 let accounts = auth.accounts(&*self.store(&store)?, email.as_deref()).await?;
@@ -183,7 +183,7 @@ impl Operator {
 
     async fn secrets(&self, request: Request) -> Result<Value, Problem> {
         let secrets = &self.kernel.secrets;
-        let number = |store: &Option<String>| store.as_ref().map(|name| Ok(self.store(name)?.number)).transpose();
+        let number = |store: &Option<String>| store.as_ref().map(|name| Ok::<_, Problem>(self.store(name)?.number)).transpose();
         match request {
             Request::SecretSet { plugin, name, store, value } => {
                 secrets.set(number(&store)?, &plugin, &name, &Secret::new(value)).await?;
@@ -320,8 +320,7 @@ impl Operator {
                         "name": &*plugin.name,
                         "version": plugin.version.to_string(),
                         "digest": plugin.digest,
-                        "state": if installed.enabled_everywhere(&plugin.name) { "enabled" } else { "disabled" },
-                        "stores": self.stores_with(&plugin.name),
+                                                "stores": self.stores_with(&plugin.name),
                         "description": plugin.manifest.plugin.description,
                     })
                 });
@@ -334,7 +333,7 @@ impl Operator {
             Request::PluginInstall { package, grants, upgrade } => {
                 let decision = match grants {
                     Grants::All => Decision::All,
-                    Grants::Unchanged => Decision::Listed(self.granted(&package).await?),
+                    Grants::Unchanged => Decision::Unchanged,
                 };
                 let change = match upgrade {
                     true => plugins.upgrade(package, decision).await,
@@ -345,7 +344,8 @@ impl Operator {
             Request::PluginInspect { name } => {
                 let installed = plugins.installed();
                 let plugin = installed.plugin(&name).ok_or_else(|| refused(InstallError::NotInstalled(name)))?;
-                Ok(plugin_to_json(plugin))
+                let sql = plugins.recorded_sql(plugin).await.map_err(|error| refused(error.into()))?;
+                Ok(plugin_to_json(plugin, &sql))
             }
             Request::PluginEnable { name, store } => self.switch(&name, store, true).await,
             Request::PluginDisable { name, store } => self.switch(&name, store, false).await,
@@ -373,13 +373,6 @@ impl Operator {
         let installed = self.kernel.plugins.installed();
         let stores = self.kernel.stores.all().into_iter();
         stores.filter(|store| installed.enabled(store.number, plugin)).map(|store| store.slug.clone()).collect()
-    }
-
-    /// What was granted to the version that is installed.
-    async fn granted(&self, package: &[u8]) -> Result<Capabilities, Problem> {
-        let name = self.kernel.plugins.preview(package.to_vec()).await.map_err(refused)?.name;
-        let installed = self.kernel.plugins.installed();
-        Ok(installed.plugin(&name).map(|plugin| plugin.grants.clone()).unwrap_or_default())
     }
 
     async fn switch(&self, name: &str, store: Option<String>, enabled: bool) -> Result<Value, Problem> {
@@ -436,7 +429,7 @@ fn preview_to_json(preview: &Preview) -> Value {
     answer
 }
 
-fn plugin_to_json(plugin: &Plugin) -> Value {
+fn plugin_to_json(plugin: &Plugin, sql: &[String]) -> Value {
     let routes = plugin.descriptor.routes.iter().map(|route| {
         json!({ "method": route.method, "path": route.path, "access": route.access, "operation": route.operation })
     });
@@ -452,7 +445,7 @@ fn plugin_to_json(plugin: &Plugin) -> Value {
         "provides": plugin.descriptor.provides,
         "tables": plugin.schema.tables,
         "views": plugin.manifest.views,
-        "sql": plugin.recorded_sql,
+        "sql": sql,
         "limits": plugin.manifest.limits,
         "schedules": plugin.descriptor.schedules,
     })

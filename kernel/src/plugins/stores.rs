@@ -6,19 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Plugin, Plugins, StoreNumbers, migrations};
+use super::{Plugin, Plugins, migrations};
 use crate::caller::Caller;
 use crate::events;
 use crate::http::problem::Problem;
 use crate::storage::sql::border::{Border, Step};
 use crate::storage::sql::{Answer, KernelStatement, Mode, Value};
-use crate::stores::{Store, StorePlugins, Stores};
-
-impl StoreNumbers for Stores {
-    fn numbers(&self) -> Vec<i64> {
-        self.all().iter().map(|store| store.number).collect()
-    }
-}
+use crate::stores::{Store, StorePlugins};
 
 /// A large store's rows take longer than any request may.
 const REMOVAL_TIME: Duration = Duration::from_secs(600);
