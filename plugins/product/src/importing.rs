@@ -81,7 +81,7 @@ pub fn import_shopify(batch: Batch) -> Result<Report, Problem> {
 }
 
 fn priced_in(batch: &Batch, store: &Store) -> Result<PricedIn, Problem> {
-    let currency = match batch.options.get("currency") {
+    let currency = match batch.option("currency") {
         None => store.currency,
         Some(code) => code.parse().map_err(|_| {
             Problem::unprocessable(
