@@ -41,7 +41,7 @@ impl Engine {
         let mut connection = PgConnection::connect(&url)
             .await
             .expect("the PostgreSQL of COMMERCE_TEST_POSTGRES_URL answers");
-        let settings = "set search_path to ''; set time zone 'Asia/Jakarta'; begin";
+        let settings = "set search_path to ''; set time zone 'Asia/Jakarta'; set jit = off; begin";
         sqlx::raw_sql(settings)
             .execute(&mut connection)
             .await

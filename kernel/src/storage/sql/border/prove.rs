@@ -529,8 +529,90 @@ fn unproven(why: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Border, Prepared, Schema, plan_migration};
+    use super::*;
+
     #[test]
     fn the_vocabulary_is_sorted_for_its_search() {
-        assert!(super::VOCABULARY.is_sorted());
+        assert!(VOCABULARY.is_sorted());
+    }
+
+    fn prepared(text: &str) -> Prepared {
+        let empty = Schema::empty("shop").expect("a plain name");
+        let tables = "create table items (id text primary key, price bigint not null)";
+        let schema = plan_migration(&empty, "items.sql", tables)
+            .expect("accepted")
+            .schema_after;
+        Border::new(Arc::new(schema), Vec::new())
+            .prepare(text)
+            .expect("accepted")
+    }
+
+    /// Whether the walk still passes after a bug of the printer, which wrote `after` where it should write `before`.
+    fn passes(text: &str, before: &str, after: &str) -> bool {
+        let prepared = prepared(text);
+        assert!(prepared.sqlite.contains(before), "{}", prepared.sqlite);
+        let printed = prepared.sqlite.replacen(before, after, 1);
+        let walk = Printed {
+            engine: Engine::Sqlite,
+            text: &printed,
+            arguments: prepared.arguments,
+            tables: &prepared.tables,
+        };
+        walk.prove().is_ok()
+    }
+
+    #[test]
+    fn a_printer_that_forgets_a_predicate_is_caught() {
+        let select = "select id from items where price > $1";
+        assert!(passes(select, "where", "where"));
+        for (before, after) in [
+            (" where s.\"store_id\" = ?2", ""),
+            ("s.\"store_id\" = ?2", "true"),
+            ("s.\"store_id\" = ?2", "s.\"store_id\" = ?1"),
+            ("s.\"store_id\" = ?2", "s.\"store_id\" <> ?2"),
+            ("s.\"store_id\" = ?2", "s.\"store_id\" = ?2 or true"),
+            ("s.\"store_id\" = ?2", "s.\"price\" = ?2"),
+            ("s.\"id\"", "s.\"store_id\""),
+            ("\"shop.items\"", "\"other.items\""),
+            ("\"shop.items\"", "sqlite_schema"),
+            ("t1.\"price\"", "load_extension(t1.\"price\")"),
+        ] {
+            assert!(!passes(select, before, after), "{before} as {after}");
+        }
+    }
+
+    #[test]
+    fn a_printer_that_forgets_to_guard_a_write_is_caught() {
+        let update = "update items set price = 1 where id = $1 or price = 2";
+        assert!(passes(update, "where", "where"));
+        for (before, after) in [
+            ("t1.\"store_id\" = ?2 and (", "("),
+            ("t1.\"store_id\" = ?2 and (", "t1.\"store_id\" = ?1 and ("),
+            ("t1.\"store_id\" = ?2 and (", "t1.\"store_id\" = ?2 or ("),
+            // What joining the two conditions as text would give.
+            (
+                "and (((t1.\"id\" = ?1) or (t1.\"price\" = 2)))",
+                "and (t1.\"id\" = ?1) or (t1.\"price\" = 2)",
+            ),
+            ("set \"price\"", "set \"store_id\" = 3, \"price\""),
+        ] {
+            assert!(!passes(update, before, after), "{before} as {after}");
+        }
+        let insert = "insert into items (id, price) values ($1, 5) on conflict (id) do update set price = excluded.price";
+        assert!(passes(insert, "values", "values"));
+        for (before, after) in [
+            (
+                "(\"store_id\", \"id\", \"price\")",
+                "(\"id\", \"store_id\", \"price\")",
+            ),
+            ("(?2, ?1, 5)", "(?1, ?2, 5)"),
+            ("conflict (\"store_id\", \"id\")", "conflict (\"id\")"),
+            ("where t1.\"store_id\" = ?2", "where true"),
+        ] {
+            assert!(!passes(insert, before, after), "{before} as {after}");
+        }
     }
 }

@@ -9,8 +9,9 @@ use super::super::names;
 use super::super::parse;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::tree::{Comparison, Expr, From, Id, Join, Node, Query, Source};
-use super::query::{Want, renamed};
+use super::query::Want;
 use super::scope::{Visible, VisibleColumn, columns_of};
+use super::with::renamed;
 use super::{Checker, MOST_SOURCES, types};
 
 impl Checker<'_> {

@@ -8,10 +8,12 @@ mod from;
 mod functions;
 mod grouping;
 mod literals;
+mod order;
 mod query;
 mod rows;
 mod scope;
 mod types;
+mod with;
 mod write;
 
 use sqlparser::ast;

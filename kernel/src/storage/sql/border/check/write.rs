@@ -70,12 +70,9 @@ impl<'a> Checker<'a> {
         let TableObject::TableName(name) = table else {
             return Err(Refusal::not_allowed("INSERT INTO names a table"));
         };
-        let alias = match table_alias {
-            None => None,
-            Some(ast::TableAliasWithoutColumns { explicit: _, alias }) => {
-                Some(names::written(alias))
-            }
-        };
+        let alias = table_alias
+            .as_ref()
+            .map(|alias| names::written(&alias.alias));
         let (table, target, own) = self.target(name, alias)?;
         let columns = inserted(table, columns)?;
         let Some(source) = source else {

@@ -125,12 +125,7 @@ impl Planner<'_> {
                     .find(|key| uses(&key.columns))
                     .map(|key| format!("the foreign key {}", key.name))
             })
-            .or_else(|| {
-                found
-                    .keys()
-                    .any(|key| uses(key))
-                    .then(|| "a key".to_owned())
-            });
+            .or_else(|| found.keys().any(uses).then(|| "a key".to_owned()));
         if let Some(user) = user {
             return Err(refused(format!(
                 "{user} of {table} uses {name}: drop it first, or make a new table and copy the rows"
