@@ -1,0 +1,82 @@
+//! `commerce key`: API keys of a store, and the keys that sign access tokens.
+
+use commerce_kernel::control::{KeyKind, Request};
+
+use crate::Context;
+use crate::desk::Desk;
+use crate::exit::{Exit, Failure};
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum Kind {
+    /// Names the store and gives no rights: for browsers and apps.
+    Publishable,
+    /// Acts as staff with the permissions it was given: for servers.
+    Secret,
+}
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Create an API key. It is shown this once.
+    #[command(after_help = "Example: commerce key create --store jakarta --kind secret --name warehouse \
+                            --permission product.write")]
+    Create {
+        #[arg(long)]
+        store: String,
+        #[arg(long, value_enum, default_value = "secret")]
+        kind: Kind,
+        /// What it is for.
+        #[arg(long)]
+        name: String,
+        /// May be repeated; `*` for everything.
+        #[arg(long = "permission", value_name = "PERMISSION")]
+        permissions: Vec<String>,
+    },
+    /// List a store's API keys, without the keys themselves.
+    #[command(after_help = "Example: commerce key list --store jakarta")]
+    List {
+        #[arg(long)]
+        store: String,
+    },
+    /// Refuse an API key from now on.
+    #[command(after_help = "Example: commerce key revoke key_01h… --store jakarta")]
+    Revoke {
+        id: String,
+        #[arg(long)]
+        store: String,
+    },
+    /// Sign access tokens with a new key. Tokens of the old one stay good until they expire.
+    #[command(after_help = "Example: commerce key rotate")]
+    Rotate,
+}
+
+pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+    let request = match command {
+        Command::Create { store, kind, name, permissions } => {
+            let kind = match kind {
+                Kind::Publishable => KeyKind::Publishable,
+                Kind::Secret => KeyKind::Secret,
+            };
+            Request::KeyCreate { store, kind, name, permissions }
+        }
+        Command::List { store } => {
+            let answer = Desk::open(context).await?.carry_out(Request::KeyList { store }).await?;
+            context.output.list(
+                &answer,
+                &[
+                    ("id", "id"),
+                    ("kind", "kind"),
+                    ("name", "name"),
+                    ("permissions", "permissions"),
+                    ("ends in", "last4"),
+                    ("revoked", "revoked_at"),
+                ],
+            );
+            return Ok(Exit::Ok);
+        }
+        Command::Revoke { id, store } => Request::KeyRevoke { store, id },
+        Command::Rotate => Request::KeyRotate,
+    };
+    let answer = Desk::open(context).await?.carry_out(request).await?;
+    context.output.show(&answer);
+    Ok(Exit::Ok)
+}

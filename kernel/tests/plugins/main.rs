@@ -1,0 +1,8 @@
+//! Plugins through the real engine and a real database: what they can do, and what they cannot.
+
+mod freshness;
+mod hostile;
+mod kernel;
+mod lifecycle;
+mod packages;
+mod transactions;

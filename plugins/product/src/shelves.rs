@@ -1,0 +1,79 @@
+//! The rows that listings walk (see `migrations/0002_listing.sql`), derived from the catalogue by one statement, so that
+//! they can't say anything else than it does.
+
+use commerce_sdk::money::Currency;
+use commerce_sdk::prelude::*;
+
+/// Products whose rows are derived again at once.
+const BATCH: usize = 500;
+
+/// Everything in one state.
+pub fn of_status(status: &str) -> String {
+    status.to_owned()
+}
+
+pub fn of_category(status: &str, category: &str) -> String {
+    format!("{status}/c/{category}")
+}
+
+pub fn of_tag(status: &str, tag: &str) -> String {
+    format!("{status}/t/{}", tag.trim().to_lowercase())
+}
+
+pub fn clear(products: &[&str]) -> Result<(), Problem> {
+    sql!("delete from shelves where product_id = any($1)", JsonColumn(products)).execute()?;
+    Ok(())
+}
+
+/// Puts products, which are on no shelf, where they belong. `home` is the store's currency.
+pub fn fill(products: &[&str], home: Currency) -> Result<(), Problem> {
+    sql!(
+        "insert into shelves (shelf, currency, product_id, title_key, price)
+         with placed as (
+            select p.id as product_id, p.status as shelf from products p where p.id = any($1)
+            union
+            select t.product_id, p.status || '/t/' || t.tag_key
+            from product_tags t join products p on p.id = t.product_id where t.product_id = any($1)
+            union
+            select l.product_id, p.status || '/c/' || a.ancestor_id
+            from product_categories l join category_ancestors a on a.category_id = l.category_id
+                join products p on p.id = l.product_id where l.product_id = any($1)
+         ), priced as (
+            select p.id as product_id, '' as currency, coalesce(min(r.amount), 9007199254740991) as price
+            from products p left join variants v on v.product_id = p.id
+                left join prices r on r.variant_id = v.id and r.currency = v.currency
+            where p.id = any($1) group by p.id
+            union all
+            select v.product_id, r.currency, min(r.amount)
+            from variants v join prices r on r.variant_id = v.id
+            where v.product_id = any($1) and r.currency <> $2 group by v.product_id, r.currency
+         )
+         select a.shelf, c.currency, p.id, p.title_key, c.price
+         from placed a join priced c on c.product_id = a.product_id join products p on p.id = a.product_id",
+        JsonColumn(products),
+        home
+    )
+    .execute()?;
+    Ok(())
+}
+
+/// Derives the rows of all products in a category or below it.
+pub fn refill_category(category: &str, home: Currency) -> Result<(), Problem> {
+    let products = sql!(
+        "select distinct l.product_id from product_categories l
+            join category_ancestors a on a.category_id = l.category_id
+         where a.ancestor_id = $1",
+        category
+    )
+    .scalars::<String>()?;
+    refill(&products, home)
+}
+
+pub fn refill(products: &[String], home: Currency) -> Result<(), Problem> {
+    for batch in products.chunks(BATCH) {
+        let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+        clear(&batch)?;
+        fill(&batch, home)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Importing a file that staff bring, piece by piece: `commerce import RESOURCE --format FORMAT FILE`.
+//!
+//! The kernel reads the file and calls the function named in `imports` of [`crate::plugin!`] with one [`Batch`] after
+//! the other, each in its own transaction.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ImportBatch")]
+pub struct Batch {
+    pub header: Vec<String>,
+    pub rows: Vec<Row>,
+    /// Nothing comes behind these rows: all must be consumed.
+    #[serde(default)]
+    pub last: bool,
+    /// What the operator wrote on the command line, for example the currency.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ImportRow")]
+pub struct Row {
+    /// In the file, from 1; the header counts.
+    pub line: u64,
+    pub fields: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "ImportReport")]
+pub struct Report {
+    /// How many of the rows were dealt with, errors included. The others come again, with more behind them.
+    pub consumed: usize,
+    pub created: usize,
+    pub updated: usize,
+    pub unchanged: usize,
+    pub errors: Vec<RowError>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ImportRowError")]
+pub struct RowError {
+    pub line: u64,
+    pub message: String,
+}

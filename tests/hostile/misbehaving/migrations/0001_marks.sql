@@ -1,0 +1,4 @@
+create table marks (
+    name text primary key,
+    count bigint not null
+);
