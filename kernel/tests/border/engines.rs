@@ -4,7 +4,9 @@ use commerce_kernel::storage::sql::border::{ColumnType, Migration, Prepared, Ste
 use serde_json::{Value, json};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArguments, PgArgumentBuffer, PgConnection, PgRow, PgTypeInfo, PgValueRef, Postgres};
+use sqlx::postgres::{
+    PgArgumentBuffer, PgArguments, PgConnection, PgRow, PgTypeInfo, PgValueRef, Postgres,
+};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Decode, Encode, Row, Type, TypeInfo, ValueRef};
 
@@ -22,18 +24,28 @@ pub enum Engine {
 
 impl Engine {
     pub async fn sqlite() -> Engine {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("SQLite opens");
+        let mut connection = SqliteConnection::connect("sqlite::memory:")
+            .await
+            .expect("SQLite opens");
         let settings = "pragma case_sensitive_like = on; pragma foreign_keys = on";
-        sqlx::raw_sql(settings).execute(&mut connection).await.expect("SQLite is set up");
+        sqlx::raw_sql(settings)
+            .execute(&mut connection)
+            .await
+            .expect("SQLite is set up");
         Engine::Sqlite(connection)
     }
 
     /// Everything happens in a transaction that is never committed.
     pub async fn postgres() -> Option<Engine> {
         let url = std::env::var("COMMERCE_TEST_POSTGRES_URL").ok()?;
-        let mut connection = PgConnection::connect(&url).await.expect("the PostgreSQL of COMMERCE_TEST_POSTGRES_URL answers");
-        let settings = "set search_path to ''; set time zone 'Asia/Jakarta'; begin";
-        sqlx::raw_sql(settings).execute(&mut connection).await.expect("PostgreSQL is set up");
+        let mut connection = PgConnection::connect(&url)
+            .await
+            .expect("the PostgreSQL of COMMERCE_TEST_POSTGRES_URL answers");
+        let settings = "set search_path to ''; set time zone 'Asia/Jakarta'; set jit = off; begin";
+        sqlx::raw_sql(settings)
+            .execute(&mut connection)
+            .await
+            .expect("PostgreSQL is set up");
         Some(Engine::Postgres(connection))
     }
 
@@ -52,37 +64,71 @@ impl Engine {
 
     pub async fn raw(&mut self, text: &str) -> Result<(), sqlx::Error> {
         match self {
-            Engine::Sqlite(connection) => sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(connection).await.map(|_| ()),
-            Engine::Postgres(connection) => sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(connection).await.map(|_| ()),
+            Engine::Sqlite(connection) => sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+                .execute(connection)
+                .await
+                .map(|_| ()),
+            Engine::Postgres(connection) => sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+                .execute(connection)
+                .await
+                .map(|_| ()),
         }
     }
 
     pub async fn migrate(&mut self, migration: &Migration, stores: &[i64]) {
         for step in &migration.steps {
             match step {
-                Step::Ddl { postgres, sqlite, .. } => {
+                Step::Ddl {
+                    postgres, sqlite, ..
+                } => {
                     let texts = match self {
                         Engine::Sqlite(_) => sqlite,
                         Engine::Postgres(_) => postgres,
                     };
                     for text in texts {
-                        self.raw(text).await.unwrap_or_else(|error| panic!("{}: {error}\n{text}", self.name()));
+                        self.raw(text)
+                            .await
+                            .unwrap_or_else(|error| panic!("{}: {error}\n{text}", self.name()));
                     }
                 }
                 Step::Data { prepared, .. } => {
                     for store in stores {
-                        self.run(prepared, *store, &[]).await.unwrap_or_else(|error| panic!("{}: {error}", self.name()));
+                        self.run(prepared, *store, &[])
+                            .await
+                            .unwrap_or_else(|error| panic!("{}: {error}", self.name()));
                     }
                 }
             }
         }
     }
 
-    pub async fn run(&mut self, prepared: &Prepared, store: i64, arguments: &[Value]) -> Result<Answer, sqlx::Error> {
-        let kinds: Vec<ColumnType> = prepared.columns.iter().filter_map(|column| column.kind).collect();
-        assert_eq!(kinds.len(), prepared.columns.len(), "every column has a kind");
-        assert_eq!(prepared.arguments, arguments.len(), "as many arguments as placeholders");
-        let arguments: Vec<(ColumnType, Value)> = prepared.argument_types.iter().copied().zip(arguments.iter().cloned()).collect();
+    pub async fn run(
+        &mut self,
+        prepared: &Prepared,
+        store: i64,
+        arguments: &[Value],
+    ) -> Result<Answer, sqlx::Error> {
+        let kinds: Vec<ColumnType> = prepared
+            .columns
+            .iter()
+            .filter_map(|column| column.kind)
+            .collect();
+        assert_eq!(
+            kinds.len(),
+            prepared.columns.len(),
+            "every column has a kind"
+        );
+        assert_eq!(
+            prepared.arguments,
+            arguments.len(),
+            "as many arguments as placeholders"
+        );
+        let arguments: Vec<(ColumnType, Value)> = prepared
+            .argument_types
+            .iter()
+            .copied()
+            .zip(arguments.iter().cloned())
+            .collect();
         let text = match self {
             Engine::Sqlite(_) => &prepared.sqlite,
             Engine::Postgres(_) => &prepared.postgres,
@@ -109,11 +155,17 @@ impl Engine {
                 let query = sqlx::query_with(AssertSqlSafe(text.to_owned()), bound);
                 if kinds.is_empty() {
                     let done = query.execute(connection).await?;
-                    return Ok(Answer { rows: Vec::new(), changed: done.rows_affected() });
+                    return Ok(Answer {
+                        rows: Vec::new(),
+                        changed: done.rows_affected(),
+                    });
                 }
                 let rows = query.fetch_all(connection).await?;
                 let rows: Vec<Vec<Value>> = rows.iter().map(|row| sqlite_row(row, kinds)).collect();
-                Ok(Answer { changed: rows.len() as u64, rows })
+                Ok(Answer {
+                    changed: rows.len() as u64,
+                    rows,
+                })
             }
             Engine::Postgres(connection) => {
                 let mut bound = PgArguments::default();
@@ -126,17 +178,28 @@ impl Engine {
                 let query = sqlx::query_with(AssertSqlSafe(text.to_owned()), bound);
                 if kinds.is_empty() {
                     let done = query.execute(connection).await?;
-                    return Ok(Answer { rows: Vec::new(), changed: done.rows_affected() });
+                    return Ok(Answer {
+                        rows: Vec::new(),
+                        changed: done.rows_affected(),
+                    });
                 }
                 let rows = query.fetch_all(connection).await?;
-                let rows: Vec<Vec<Value>> = rows.iter().map(|row| postgres_row(row, kinds)).collect();
-                Ok(Answer { changed: rows.len() as u64, rows })
+                let rows: Vec<Vec<Value>> =
+                    rows.iter().map(|row| postgres_row(row, kinds)).collect();
+                Ok(Answer {
+                    changed: rows.len() as u64,
+                    rows,
+                })
             }
         }
     }
 }
 
-fn bind_sqlite(bound: &mut SqliteArguments, kind: ColumnType, value: &Value) -> Result<(), BoxDynError> {
+fn bind_sqlite(
+    bound: &mut SqliteArguments,
+    kind: ColumnType,
+    value: &Value,
+) -> Result<(), BoxDynError> {
     match (kind, value) {
         (ColumnType::Jsonb, value) if !value.is_null() => bound.add(value.to_string()),
         (_, Value::Null) => bound.add(None::<String>),
@@ -147,9 +210,15 @@ fn bind_sqlite(bound: &mut SqliteArguments, kind: ColumnType, value: &Value) -> 
     }
 }
 
-fn bind_postgres(bound: &mut PgArguments, kind: ColumnType, value: &Value) -> Result<(), BoxDynError> {
+fn bind_postgres(
+    bound: &mut PgArguments,
+    kind: ColumnType,
+    value: &Value,
+) -> Result<(), BoxDynError> {
     match (kind, value) {
-        (ColumnType::Jsonb, value) => bound.add((!value.is_null()).then(|| Jsonb(value.to_string()))),
+        (ColumnType::Jsonb, value) => {
+            bound.add((!value.is_null()).then(|| Jsonb(value.to_string())))
+        }
         (ColumnType::Bigint, value) => bound.add(value.as_i64()),
         (ColumnType::Double, value) => bound.add(value.as_f64()),
         (ColumnType::Boolean, value) => bound.add(value.as_bool()),
@@ -167,10 +236,16 @@ fn sqlite_row(row: &SqliteRow, kinds: &[ColumnType]) -> Vec<Value> {
         }
         let found = raw.type_info().name().to_owned();
         match (kind, found.as_str()) {
-            (ColumnType::Text | ColumnType::Timestamptz, "TEXT") => Value::String(row.get_unchecked(index)),
-            (ColumnType::Jsonb, "TEXT") => plain(serde_json::from_str(row.get_unchecked(index)).expect("jsonb is JSON")),
+            (ColumnType::Text | ColumnType::Timestamptz, "TEXT") => {
+                Value::String(row.get_unchecked(index))
+            }
+            (ColumnType::Jsonb, "TEXT") => {
+                plain(serde_json::from_str(row.get_unchecked(index)).expect("jsonb is JSON"))
+            }
             (ColumnType::Bigint, "INTEGER") => json!(row.get_unchecked::<i64, _>(index)),
-            (ColumnType::Boolean, "INTEGER" | "BOOLEAN") => json!(row.get_unchecked::<i64, _>(index) != 0),
+            (ColumnType::Boolean, "INTEGER" | "BOOLEAN") => {
+                json!(row.get_unchecked::<i64, _>(index) != 0)
+            }
             (ColumnType::Double, "REAL") => rounded(row.get_unchecked(index)),
             (kind, found) => panic!("a {kind:?} came back as {found}"),
         }
@@ -183,11 +258,15 @@ fn postgres_row(row: &PgRow, kinds: &[ColumnType]) -> Vec<Value> {
         ColumnType::Text => json!(row.get::<Option<String>, _>(index)),
         ColumnType::Bigint => json!(row.get::<Option<i64>, _>(index)),
         ColumnType::Boolean => json!(row.get::<Option<bool>, _>(index)),
-        ColumnType::Double => row.get::<Option<f64>, _>(index).map_or(Value::Null, rounded),
+        ColumnType::Double => row
+            .get::<Option<f64>, _>(index)
+            .map_or(Value::Null, rounded),
         ColumnType::Timestamptz => json!(row.get::<Option<Time>, _>(index).map(|time| time.text())),
         ColumnType::Jsonb => row
             .get::<Option<Jsonb>, _>(index)
-            .map_or(Value::Null, |json| plain(serde_json::from_str(&json.0).expect("jsonb is JSON"))),
+            .map_or(Value::Null, |json| {
+                plain(serde_json::from_str(&json.0).expect("jsonb is JSON"))
+            }),
         ColumnType::Bytea => json!(row.get::<Option<Vec<u8>>, _>(index)),
     };
     kinds.iter().enumerate().map(value).collect()
@@ -203,7 +282,12 @@ fn plain(value: Value) -> Value {
     match value {
         Value::Number(number) => rounded(number.as_f64().unwrap_or_default()),
         Value::Array(items) => Value::Array(items.into_iter().map(plain).collect()),
-        Value::Object(members) => Value::Object(members.into_iter().map(|(key, value)| (key, plain(value))).collect()),
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .map(|(key, value)| (key, plain(value)))
+                .collect(),
+        ),
         other => other,
     }
 }
@@ -242,7 +326,8 @@ impl Time {
     }
 
     fn text(&self) -> String {
-        let time = chrono::DateTime::from_timestamp_micros(self.0 + EPOCH_2000 * 1_000_000).expect("a time in range");
+        let time = chrono::DateTime::from_timestamp_micros(self.0 + EPOCH_2000 * 1_000_000)
+            .expect("a time in range");
         time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
     }
 }

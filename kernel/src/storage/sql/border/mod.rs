@@ -100,16 +100,33 @@ impl Border {
         let parsed = parse::one_statement(text)?;
         let checked = check::statement(&self.schema, &self.views, &parsed)?;
         let prepared = Prepared {
-            postgres: dialect::print(&checked.statement, dialect::Engine::Postgres, &checked.argument_types),
-            sqlite: dialect::print(&checked.statement, dialect::Engine::Sqlite, &checked.argument_types),
+            postgres: dialect::print(
+                &checked.statement,
+                dialect::Engine::Postgres,
+                &checked.argument_types,
+            ),
+            sqlite: dialect::print(
+                &checked.statement,
+                dialect::Engine::Sqlite,
+                &checked.argument_types,
+            ),
             arguments: parsed.arguments,
             argument_types: checked.argument_types,
             writes: checked.writes,
             columns: checked.columns,
             tables: checked.tables,
         };
-        for (engine, text) in [(dialect::Engine::Postgres, &prepared.postgres), (dialect::Engine::Sqlite, &prepared.sqlite)] {
-            prove::Printed { engine, text, arguments: prepared.arguments, tables: &prepared.tables }.prove()?;
+        for (engine, text) in [
+            (dialect::Engine::Postgres, &prepared.postgres),
+            (dialect::Engine::Sqlite, &prepared.sqlite),
+        ] {
+            prove::Printed {
+                engine,
+                text,
+                arguments: prepared.arguments,
+                tables: &prepared.tables,
+            }
+            .prove()?;
         }
         Ok(prepared)
     }

@@ -30,7 +30,9 @@ const RESERVED: &[&str] = &[
 /// Accepts a name for a plugin, table, column, index or constraint.
 pub(super) fn accept(what: &str, name: &str) -> Result<(), Refusal> {
     let mut letters = name.chars();
-    let shaped = letters.next().is_some_and(|first| first.is_ascii_lowercase())
+    let shaped = letters
+        .next()
+        .is_some_and(|first| first.is_ascii_lowercase())
         && letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && name.len() <= LONGEST;
     if !shaped {
@@ -42,7 +44,10 @@ pub(super) fn accept(what: &str, name: &str) -> Result<(), Refusal> {
         ));
     }
     if RESERVED.contains(&name) || name.starts_with("pg_") || name.starts_with("sqlite_") {
-        return Err(Refusal::new(RefusalKind::ReservedName, format!("{what} name {name:?} is reserved: choose another")));
+        return Err(Refusal::new(
+            RefusalKind::ReservedName,
+            format!("{what} name {name:?} is reserved: choose another"),
+        ));
     }
     Ok(())
 }

@@ -26,7 +26,9 @@ pub(super) fn check(expr: &Expr, group: &[Expr], own: &[Id]) -> Result<(), Refus
         None => Ok(()),
         Some(name) => Err(Refusal::new(
             RefusalKind::Grouping,
-            format!("the column {name} is neither in GROUP BY nor inside an aggregate: add it to GROUP BY"),
+            format!(
+                "the column {name} is neither in GROUP BY nor inside an aggregate: add it to GROUP BY"
+            ),
         )),
     }
 }
@@ -44,7 +46,10 @@ pub(super) fn has_plain_aggregate(expr: &Expr) -> bool {
 pub(super) fn has_subquery(expr: &Expr) -> bool {
     let mut found = false;
     expr.each(&mut |part| {
-        found |= matches!(part.node, Node::Scalar(_) | Node::Exists { .. } | Node::InQuery { .. });
+        found |= matches!(
+            part.node,
+            Node::Scalar(_) | Node::Exists { .. } | Node::InQuery { .. }
+        );
         !found
     });
     found
@@ -72,10 +77,21 @@ impl Checker<'_> {
     ///
     /// An aggregate over nothing but columns of an outer query belongs, in SQL, to that outer query: engines differ in
     /// how well they know it, and no one writes it on purpose.
-    pub(super) fn mark_aggregated(&mut self, name: &str, arguments: &[Expr], filter: Option<&Expr>) -> Result<(), Refusal> {
-        let Some((frame, around)) = self.frames.split_last_mut() else { return Ok(()) };
+    pub(super) fn mark_aggregated(
+        &mut self,
+        name: &str,
+        arguments: &[Expr],
+        filter: Option<&Expr>,
+    ) -> Result<(), Refusal> {
+        let Some((frame, around)) = self.frames.split_last_mut() else {
+            return Ok(());
+        };
         let own: Vec<Id> = frame.tables.iter().map(|table| table.id).collect();
-        let outside: Vec<Id> = around.iter().flat_map(|frame| &frame.tables).map(|table| table.id).collect();
+        let outside: Vec<Id> = around
+            .iter()
+            .flat_map(|frame| &frame.tables)
+            .map(|table| table.id)
+            .collect();
         let (mut inner, mut outer) = (false, false);
         for expr in arguments.iter().chain(filter) {
             expr.each(&mut |part| {

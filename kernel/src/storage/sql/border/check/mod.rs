@@ -8,10 +8,12 @@ mod from;
 mod functions;
 mod grouping;
 mod literals;
+mod order;
 mod query;
 mod rows;
 mod scope;
 mod types;
+mod with;
 mod write;
 
 use sqlparser::ast;
@@ -37,12 +39,22 @@ pub(super) struct Checked {
     pub writes: bool,
 }
 
-pub(super) fn statement(schema: &Schema, views: &[ForeignView], parsed: &Parsed) -> Result<Checked, Refusal> {
+pub(super) fn statement(
+    schema: &Schema,
+    views: &[ForeignView],
+    parsed: &Parsed,
+) -> Result<Checked, Refusal> {
     let mut checker = Checker::new(schema, views, parsed.arguments);
     let (statement, columns) = checker.statement(&parsed.statement)?;
     let argument_types = checker.resolved_arguments()?;
     let writes = checker.locks || !matches!(statement, Statement::Query(_));
-    Ok(Checked { statement, argument_types, columns, tables: checker.tables, writes })
+    Ok(Checked {
+        statement,
+        argument_types,
+        columns,
+        tables: checker.tables,
+        writes,
+    })
 }
 
 /// Checks a view's text as its own plugin would run it.
@@ -52,21 +64,35 @@ pub(super) fn view(schema: &Schema, text: &str) -> Result<(), Refusal> {
 }
 
 /// Checks a condition over one table's columns, for a CHECK constraint or a partial index.
-pub(super) fn condition(schema: &Schema, table: &str, condition: &ast::Expr) -> Result<super::tree::Expr, Refusal> {
+pub(super) fn condition(
+    schema: &Schema,
+    table: &str,
+    condition: &ast::Expr,
+) -> Result<super::tree::Expr, Refusal> {
     let mut checker = Checker::new(schema, &[], 0);
     checker.over_table(table, |checker| checker.boolean(condition))
 }
 
 /// Checks an expression over one table's columns, for an index key.
-pub(super) fn over_columns(schema: &Schema, table: &str, key: &ast::Expr) -> Result<super::tree::Expr, Refusal> {
+pub(super) fn over_columns(
+    schema: &Schema,
+    table: &str,
+    key: &ast::Expr,
+) -> Result<super::tree::Expr, Refusal> {
     let mut checker = Checker::new(schema, &[], 0);
     checker.over_table(table, |checker| checker.expr(key, None))
 }
 
 /// A constant of the given kind, for a column's default.
-pub(super) fn constant(schema: &Schema, value: &ast::Expr, kind: ColumnType) -> Result<super::tree::Expr, Refusal> {
+pub(super) fn constant(
+    schema: &Schema,
+    value: &ast::Expr,
+    kind: ColumnType,
+) -> Result<super::tree::Expr, Refusal> {
     let mut checker = Checker::new(schema, &[], 0);
-    let value = checker.within_rows(Vec::new(), |checker| checker.expr_of(value, kind, "the default"))?;
+    let value = checker.within_rows(Vec::new(), |checker| {
+        checker.expr_of(value, kind, "the default")
+    })?;
     let mut constant = true;
     value.each(&mut |part| {
         constant &= literals::is_literal(part);
@@ -74,7 +100,10 @@ pub(super) fn constant(schema: &Schema, value: &ast::Expr, kind: ColumnType) -> 
     });
     match constant {
         true => Ok(value),
-        false => Err(Refusal::new(RefusalKind::Migration, "a default must be a constant: let the plugin compute it and insert it")),
+        false => Err(Refusal::new(
+            RefusalKind::Migration,
+            "a default must be a constant: let the plugin compute it and insert it",
+        )),
     }
 }
 
@@ -109,7 +138,10 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn statement(&mut self, statement: &ast::Statement) -> Result<(Statement, Vec<OutputColumn>), Refusal> {
+    fn statement(
+        &mut self,
+        statement: &ast::Statement,
+    ) -> Result<(Statement, Vec<OutputColumn>), Refusal> {
         match statement {
             ast::Statement::Query(query) => self.top_query(query),
             ast::Statement::Insert(insert) => self.insert(With::default(), insert),
@@ -118,22 +150,37 @@ impl<'a> Checker<'a> {
             ast::Statement::CreateTable(_)
             | ast::Statement::CreateIndex(_)
             | ast::Statement::AlterTable(_)
-            | ast::Statement::Drop { .. } => Err(Refusal::not_allowed("schema changes belong in the plugin's migrations")),
-            ast::Statement::StartTransaction { .. } | ast::Statement::Commit { .. } | ast::Statement::Rollback { .. } => {
-                Err(Refusal::not_allowed("transactions are opened with sql.transaction, not with SQL"))
-            }
+            | ast::Statement::Drop { .. } => Err(Refusal::not_allowed(
+                "schema changes belong in the plugin's migrations",
+            )),
+            ast::Statement::StartTransaction { .. }
+            | ast::Statement::Commit { .. }
+            | ast::Statement::Rollback { .. } => Err(Refusal::not_allowed(
+                "transactions are opened with sql.transaction, not with SQL",
+            )),
             // The one place where naming each is not worth a page: there are 150 kinds, and this refuses all of them.
-            _ => Err(Refusal::not_allowed("a plugin may send SELECT, INSERT, UPDATE and DELETE, nothing else")),
+            _ => Err(Refusal::not_allowed(
+                "a plugin may send SELECT, INSERT, UPDATE and DELETE, nothing else",
+            )),
         }
     }
 
     /// WITH before a query, or before INSERT, UPDATE or DELETE.
     fn top_query(&mut self, query: &ast::Query) -> Result<(Statement, Vec<OutputColumn>), Refusal> {
         let write = match query.body.as_ref() {
-            ast::SetExpr::Insert(write) | ast::SetExpr::Update(write) | ast::SetExpr::Delete(write) => write,
+            ast::SetExpr::Insert(write)
+            | ast::SetExpr::Update(write)
+            | ast::SetExpr::Delete(write) => write,
             _ => {
                 let query = self.query(query, &query::Want::default())?;
-                let columns = query.columns.iter().map(|c| OutputColumn { name: c.name.clone(), kind: Some(c.kind) }).collect();
+                let columns = query
+                    .columns
+                    .iter()
+                    .map(|c| OutputColumn {
+                        name: c.name.clone(),
+                        kind: Some(c.kind),
+                    })
+                    .collect();
                 return Ok((Statement::Query(query), columns));
             }
         };
@@ -164,7 +211,9 @@ impl<'a> Checker<'a> {
             ast::Statement::Insert(insert) => self.insert(with, insert),
             ast::Statement::Update(update) => self.update(with, update),
             ast::Statement::Delete(delete) => self.delete(with, delete),
-            _ => Err(Refusal::not_allowed("only INSERT, UPDATE and DELETE follow WITH")),
+            _ => Err(Refusal::not_allowed(
+                "only INSERT, UPDATE and DELETE follow WITH",
+            )),
         }
     }
 
@@ -172,10 +221,18 @@ impl<'a> Checker<'a> {
         let unresolved = |index: usize| {
             Refusal::new(
                 RefusalKind::Parameters,
-                format!("nothing tells the type of ${}: write for example cast(${} as text)", index + 1, index + 1),
+                format!(
+                    "nothing tells the type of ${}: write for example cast(${} as text)",
+                    index + 1,
+                    index + 1
+                ),
             )
         };
-        self.arguments.iter().enumerate().map(|(index, kind)| kind.ok_or_else(|| unresolved(index))).collect()
+        self.arguments
+            .iter()
+            .enumerate()
+            .map(|(index, kind)| kind.ok_or_else(|| unresolved(index)))
+            .collect()
     }
 
     fn name(&mut self) -> Id {
@@ -185,15 +242,29 @@ impl<'a> Checker<'a> {
 
     /// Notes a table for the database's own wall.
     fn touches(&mut self, plugin: &str, table: &str, writes: bool) {
-        match self.tables.iter_mut().find(|seen| seen.plugin == plugin && seen.table == table) {
+        match self
+            .tables
+            .iter_mut()
+            .find(|seen| seen.plugin == plugin && seen.table == table)
+        {
             Some(seen) => seen.writes |= writes,
-            None => self.tables.push(TableAccess { plugin: plugin.to_owned(), table: table.to_owned(), writes }),
+            None => self.tables.push(TableAccess {
+                plugin: plugin.to_owned(),
+                table: table.to_owned(),
+                writes,
+            }),
         }
     }
 
-    fn deeper<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Refusal>) -> Result<T, Refusal> {
+    fn deeper<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         if self.depth >= DEEPEST {
-            return Err(Refusal::new(RefusalKind::TooLarge, "the statement is nested too deeply: split it"));
+            return Err(Refusal::new(
+                RefusalKind::TooLarge,
+                "the statement is nested too deeply: split it",
+            ));
         }
         self.depth += 1;
         let result = step(self);

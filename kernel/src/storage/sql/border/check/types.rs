@@ -27,10 +27,20 @@ impl ColumnType {
 
 impl Checker<'_> {
     /// An expression that must be of this kind.
-    pub(super) fn expr_of(&mut self, expr: &ast::Expr, kind: ColumnType, what: &str) -> Result<Expr, Refusal> {
+    pub(super) fn expr_of(
+        &mut self,
+        expr: &ast::Expr,
+        kind: ColumnType,
+        what: &str,
+    ) -> Result<Expr, Refusal> {
         let checked = self.expr(expr, Some(kind))?;
         fit(checked, kind).map_err(|found| {
-            Refusal::wrong_type(format!("{what} must be {}, and this is {}", kind.sql(), found.sql())).within(rows::place(expr))
+            Refusal::wrong_type(format!(
+                "{what} must be {}, and this is {}",
+                kind.sql(),
+                found.sql()
+            ))
+            .within(rows::place(expr))
         })
     }
 
@@ -39,7 +49,11 @@ impl Checker<'_> {
     }
 
     /// Two expressions made to be of one kind: an argument, a NULL or a literal takes the other's.
-    pub(super) fn pair(&mut self, left: &ast::Expr, right: &ast::Expr) -> Result<(Expr, Expr), Refusal> {
+    pub(super) fn pair(
+        &mut self,
+        left: &ast::Expr,
+        right: &ast::Expr,
+    ) -> Result<(Expr, Expr), Refusal> {
         let (left, right) = match self.is_bare(left) && !self.is_bare(right) {
             true => {
                 let right = self.expr(right, None)?;
@@ -56,7 +70,11 @@ impl Checker<'_> {
     }
 
     /// As [`Checker::pair`], for any number.
-    pub(super) fn alike(&mut self, exprs: &[&ast::Expr], want: Option<ColumnType>) -> Result<Vec<Expr>, Refusal> {
+    pub(super) fn alike(
+        &mut self,
+        exprs: &[&ast::Expr],
+        want: Option<ColumnType>,
+    ) -> Result<Vec<Expr>, Refusal> {
         // The first that has a kind of its own decides for those that have none.
         let mut kind = want;
         let mut checked: Vec<Option<Expr>> = Vec::with_capacity(exprs.len());
@@ -108,7 +126,9 @@ impl Checker<'_> {
 pub(super) fn common(left: ColumnType, right: ColumnType) -> Result<ColumnType, Refusal> {
     match (left, right) {
         (left, right) if left == right => Ok(left),
-        (ColumnType::Bigint, ColumnType::Double) | (ColumnType::Double, ColumnType::Bigint) => Ok(ColumnType::Double),
+        (ColumnType::Bigint, ColumnType::Double) | (ColumnType::Double, ColumnType::Bigint) => {
+            Ok(ColumnType::Double)
+        }
         (left, right) => Err(Refusal::wrong_type(format!(
             "{} and {} do not go together: cast one of them, or compare it in the plugin",
             left.sql(),
@@ -136,13 +156,24 @@ fn promote(expr: Expr, kind: ColumnType) -> Expr {
 
 fn convert(value: Expr, kind: ColumnType) -> Expr {
     let nullable = value.nullable;
-    Expr { node: Node::Convert(Box::new(value)), kind, nullable, weight: 1 }
+    Expr {
+        node: Node::Convert(Box::new(value)),
+        kind,
+        nullable,
+        weight: 1,
+    }
 }
 
 /// `cast(value as kind)`: only where both engines give the same.
 pub(super) fn cast(value: Expr, kind: ColumnType) -> Result<Expr, Refusal> {
     use ColumnType::{Bigint, Boolean, Double, Text, Timestamptz};
-    let whole = matches!(value.node, Node::Call { function: Function::Round, .. });
+    let whole = matches!(
+        value.node,
+        Node::Call {
+            function: Function::Round,
+            ..
+        }
+    );
     match (value.kind, kind) {
         (from, to) if from == to => Ok(value),
         (Bigint, Double) => Ok(promote(value, Double)),
@@ -164,28 +195,46 @@ pub(in super::super) fn named(data_type: &ast::DataType) -> Result<ColumnType, R
     use ast::DataType;
     match data_type {
         DataType::Text => Ok(ColumnType::Text),
-        DataType::BigInt(None) | DataType::Integer(None) | DataType::Int(None) | DataType::Int8(None) => Ok(ColumnType::Bigint),
+        DataType::BigInt(None)
+        | DataType::Integer(None)
+        | DataType::Int(None)
+        | DataType::Int8(None) => Ok(ColumnType::Bigint),
         DataType::Boolean | DataType::Bool => Ok(ColumnType::Boolean),
         DataType::DoublePrecision => Ok(ColumnType::Double),
-        DataType::Timestamp(None, ast::TimezoneInfo::Tz | ast::TimezoneInfo::WithTimeZone) => Ok(ColumnType::Timestamptz),
+        DataType::Timestamp(None, ast::TimezoneInfo::Tz | ast::TimezoneInfo::WithTimeZone) => {
+            Ok(ColumnType::Timestamptz)
+        }
         DataType::JSONB => Ok(ColumnType::Jsonb),
         DataType::Bytea => Ok(ColumnType::Bytea),
-        DataType::Numeric(_) | DataType::Decimal(_) | DataType::Real | DataType::Float(_) => Err(Refusal::wrong_type(format!(
-            "the type {data_type} is not offered: money is bigint in minor units, measures are double precision"
-        ))),
-        DataType::Varchar(_) | DataType::CharVarying(_) | DataType::Char(_) => Err(Refusal::wrong_type(format!(
-            "the type {data_type} is not offered: use text, with a check on length() where it matters"
-        ))),
-        DataType::Timestamp(..) | DataType::Date | DataType::Time(..) | DataType::Interval { .. } => {
-            Err(Refusal::wrong_type(format!("the type {data_type} is not offered: use timestamptz, and compute times in the plugin")))
+        DataType::Numeric(_) | DataType::Decimal(_) | DataType::Real | DataType::Float(_) => {
+            Err(Refusal::wrong_type(format!(
+                "the type {data_type} is not offered: money is bigint in minor units, measures are double precision"
+            )))
         }
-        DataType::JSON => Err(Refusal::wrong_type("the type json is not offered: use jsonb")),
+        DataType::Varchar(_) | DataType::CharVarying(_) | DataType::Char(_) => {
+            Err(Refusal::wrong_type(format!(
+                "the type {data_type} is not offered: use text, with a check on length() where it matters"
+            )))
+        }
+        DataType::Timestamp(..)
+        | DataType::Date
+        | DataType::Time(..)
+        | DataType::Interval { .. } => Err(Refusal::wrong_type(format!(
+            "the type {data_type} is not offered: use timestamptz, and compute times in the plugin"
+        ))),
+        DataType::JSON => Err(Refusal::wrong_type(
+            "the type json is not offered: use jsonb",
+        )),
         DataType::Custom(name, _) if name.to_string().to_ascii_lowercase().contains("serial") => {
-            Err(Refusal::wrong_type("there are no sequences: make ids in the plugin, with ids.new"))
+            Err(Refusal::wrong_type(
+                "there are no sequences: make ids in the plugin, with ids.new",
+            ))
         }
         _ => Err(Refusal::new(
             RefusalKind::Type,
-            format!("the type {data_type} is not offered: use text, bigint, boolean, double precision, timestamptz, jsonb or bytea"),
+            format!(
+                "the type {data_type} is not offered: use text, bigint, boolean, double precision, timestamptz, jsonb or bytea"
+            ),
         )),
     }
 }

@@ -9,7 +9,9 @@ impl Printer<'_> {
     #[recursive::recursive]
     pub(super) fn expr(&mut self, expr: &Expr) {
         match &expr.node {
-            Node::Column { id, name } if *id == self.unqualified || *id == BARE => self.push(&names::quoted(name)),
+            Node::Column { id, name } if *id == self.unqualified || *id == BARE => {
+                self.push(&names::quoted(name))
+            }
             Node::Column { id, name } => self.push(&format!("t{id}.{}", names::quoted(name))),
             Node::Excluded(name) => self.push(&format!("excluded.{}", names::quoted(name))),
             Node::Argument(number) => {
@@ -39,27 +41,59 @@ impl Printer<'_> {
             Node::Concat(parts) => self.chain(parts, " || "),
             Node::Not(value) => self.around("(not ", value, ")"),
             Node::Negative(value) => self.around("(- ", value, ")"),
-            Node::Compare { operator, left, right } => {
+            Node::Compare {
+                operator,
+                left,
+                right,
+            } => {
                 self.push("(");
                 self.compared(left, operator.orders());
                 self.push(&format!(" {} ", operator.symbol()));
                 self.compared(right, operator.orders());
                 self.push(")");
             }
-            Node::CompareRows { operator, left, right } => {
+            Node::CompareRows {
+                operator,
+                left,
+                right,
+            } => {
                 self.push("((");
                 self.list(left, ", ", |p, value| p.compared(value, operator.orders()));
                 self.push(&format!(") {} (", operator.symbol()));
                 self.list(right, ", ", |p, value| p.compared(value, operator.orders()));
                 self.push("))");
             }
-            Node::Distinct { negated, left, right } => {
-                self.around("(", left, if *negated { " is not distinct from " } else { " is distinct from " });
+            Node::Distinct {
+                negated,
+                left,
+                right,
+            } => {
+                self.around(
+                    "(",
+                    left,
+                    if *negated {
+                        " is not distinct from "
+                    } else {
+                        " is distinct from "
+                    },
+                );
                 self.expr(right);
                 self.push(")");
             }
-            Node::IsNull { negated, value } => self.around("(", value, if *negated { " is not null)" } else { " is null)" }),
-            Node::IsBoolean { negated, truth, value } => {
+            Node::IsNull { negated, value } => self.around(
+                "(",
+                value,
+                if *negated {
+                    " is not null)"
+                } else {
+                    " is null)"
+                },
+            ),
+            Node::IsBoolean {
+                negated,
+                truth,
+                value,
+            } => {
                 let after = match (negated, truth) {
                     (false, true) => " is true)",
                     (false, false) => " is false)",
@@ -68,24 +102,42 @@ impl Printer<'_> {
                 };
                 self.around("(", value, after);
             }
-            Node::Between { negated, value, low, high } => {
+            Node::Between {
+                negated,
+                value,
+                low,
+                high,
+            } => {
                 self.push("(");
                 self.compared(value, true);
-                self.push(if *negated { " not between " } else { " between " });
+                self.push(if *negated {
+                    " not between "
+                } else {
+                    " between "
+                });
                 self.compared(low, true);
                 self.push(" and ");
                 self.compared(high, true);
                 self.push(")");
             }
             // PostgreSQL's default escape is the backslash, and SQLite has none: it is always said.
-            Node::Like { negated, value, pattern, escape } => {
+            Node::Like {
+                negated,
+                value,
+                pattern,
+                escape,
+            } => {
                 self.around("(", value, if *negated { " not like " } else { " like " });
                 self.expr(pattern);
                 self.push(" escape ");
                 self.text(&escape.to_string());
                 self.push(")");
             }
-            Node::InList { negated, value, list } => {
+            Node::InList {
+                negated,
+                value,
+                list,
+            } => {
                 self.around("(", value, if *negated { " not in (" } else { " in (" });
                 self.list(list, ", ", |p, item| match &item.node {
                     // At its head it would be read as the subquery of `in (select …)`.
@@ -94,7 +146,11 @@ impl Printer<'_> {
                 });
                 self.push("))");
             }
-            Node::InQuery { negated, values, query } => {
+            Node::InQuery {
+                negated,
+                values,
+                query,
+            } => {
                 self.push("(");
                 match values.as_slice() {
                     [value] => self.expr(value),
@@ -108,9 +164,17 @@ impl Printer<'_> {
                 self.query(query);
                 self.push("))");
             }
-            Node::InArray { negated, value, array } => self.in_array(*negated, value, array),
+            Node::InArray {
+                negated,
+                value,
+                array,
+            } => self.in_array(*negated, value, array),
             Node::Exists { negated, query } => {
-                self.push(if *negated { "(not exists (" } else { "(exists (" });
+                self.push(if *negated {
+                    "(not exists ("
+                } else {
+                    "(exists ("
+                });
                 self.query(query);
                 self.push("))");
             }
@@ -119,8 +183,16 @@ impl Printer<'_> {
                 self.query(query);
                 self.push(")");
             }
-            Node::Arithmetic { operator, left, right } => self.arithmetic(*operator, left, right),
-            Node::Case { operand, arms, otherwise } => {
+            Node::Arithmetic {
+                operator,
+                left,
+                right,
+            } => self.arithmetic(*operator, left, right),
+            Node::Case {
+                operand,
+                arms,
+                otherwise,
+            } => {
                 self.push("(case");
                 if let Some(operand) = operand {
                     self.push(" ");
@@ -137,8 +209,15 @@ impl Printer<'_> {
                 self.push(" end)");
             }
             Node::Convert(value) => self.convert(value, expr.kind),
-            Node::JsonPath { base, path, as_text } => self.json_path(base, path, *as_text),
-            Node::Call { function, arguments } => self.call(*function, arguments),
+            Node::JsonPath {
+                base,
+                path,
+                as_text,
+            } => self.json_path(base, path, *as_text),
+            Node::Call {
+                function,
+                arguments,
+            } => self.call(*function, arguments),
             Node::Aggregate(aggregate) => self.aggregate(aggregate),
         }
     }
@@ -186,7 +265,9 @@ impl Printer<'_> {
 
     /// Text whose order or letters matter: compared byte by byte, as SQLite does, and not by the database's locale.
     pub(super) fn bytewise(&mut self, value: &Expr) {
-        let needs_collation = self.engine == Engine::Postgres && value.kind == ColumnType::Text && !inherits_collation(value);
+        let needs_collation = self.engine == Engine::Postgres
+            && value.kind == ColumnType::Text
+            && !inherits_collation(value);
         match needs_collation {
             true => self.around("((", value, ") collate \"C\")"),
             false => self.expr(value),
@@ -204,7 +285,9 @@ impl Printer<'_> {
         };
         self.around("(", left, symbol);
         match (operator, self.engine) {
-            (Arithmetic::Divide | Arithmetic::Remainder, Engine::Postgres) => self.around("nullif(", right, ", 0)"),
+            (Arithmetic::Divide | Arithmetic::Remainder, Engine::Postgres) => {
+                self.around("nullif(", right, ", 0)")
+            }
             _ => self.expr(right),
         }
         self.push(")");
@@ -213,10 +296,13 @@ impl Printer<'_> {
     fn convert(&mut self, value: &Expr, kind: ColumnType) {
         match (value.kind, kind, self.engine) {
             (ColumnType::Timestamptz, _, Engine::Postgres) => self.time_as_text(value),
-            (ColumnType::Timestamptz, _, Engine::Sqlite) | (ColumnType::Boolean, ColumnType::Bigint, Engine::Sqlite) => {
+            (ColumnType::Timestamptz, _, Engine::Sqlite)
+            | (ColumnType::Boolean, ColumnType::Bigint, Engine::Sqlite) => {
                 self.expr(value);
             }
-            (ColumnType::Boolean, ColumnType::Bigint, Engine::Postgres) => self.around("", value, "::integer::bigint"),
+            (ColumnType::Boolean, ColumnType::Bigint, Engine::Postgres) => {
+                self.around("", value, "::integer::bigint")
+            }
             (ColumnType::Boolean, _, Engine::Sqlite) => self.boolean_as_text(value),
             (_, kind, Engine::Postgres) => {
                 self.expr(value);
@@ -229,11 +315,19 @@ impl Printer<'_> {
     }
 
     pub(super) fn time_as_text(&mut self, value: &Expr) {
-        self.around("pg_catalog.to_char(", value, " at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')");
+        self.around(
+            "pg_catalog.to_char(",
+            value,
+            " at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+        );
     }
 
     pub(super) fn boolean_as_text(&mut self, value: &Expr) {
-        self.around("(case ", value, " when 1 then 'true' when 0 then 'false' end)");
+        self.around(
+            "(case ",
+            value,
+            " when 1 then 'true' when 0 then 'false' end)",
+        );
     }
 }
 
@@ -242,13 +336,24 @@ fn inherits_collation(value: &Expr) -> bool {
     match &value.node {
         Node::Column { .. } | Node::Excluded(_) | Node::Scalar(_) => true,
         Node::Concat(parts) => parts.iter().any(inherits_collation),
-        Node::Case { operand: _, arms, otherwise } => {
-            arms.iter().any(|(_, result)| inherits_collation(result)) || otherwise.iter().any(|e| inherits_collation(e))
+        Node::Case {
+            operand: _,
+            arms,
+            otherwise,
+        } => {
+            arms.iter().any(|(_, result)| inherits_collation(result))
+                || otherwise.iter().any(|e| inherits_collation(e))
         }
-        Node::Call { function: _, arguments } => arguments.iter().any(|e| e.kind == ColumnType::Text && inherits_collation(e)),
-        Node::Aggregate(aggregate) => {
-            aggregate.arguments.first().is_some_and(|e| e.kind == ColumnType::Text && inherits_collation(e))
-        }
+        Node::Call {
+            function: _,
+            arguments,
+        } => arguments
+            .iter()
+            .any(|e| e.kind == ColumnType::Text && inherits_collation(e)),
+        Node::Aggregate(aggregate) => aggregate
+            .arguments
+            .first()
+            .is_some_and(|e| e.kind == ColumnType::Text && inherits_collation(e)),
         _ => false,
     }
 }

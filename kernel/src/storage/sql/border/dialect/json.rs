@@ -12,14 +12,30 @@ impl Printer<'_> {
         self.expr(value);
         match self.engine {
             Engine::Postgres => {
-                self.push(if negated { " <> all(array(select e.v" } else { " = any(array(select e.v" });
+                self.push(if negated {
+                    " <> all(array(select e.v"
+                } else {
+                    " = any(array(select e.v"
+                });
                 self.of_kind(value.kind);
-                self.around(" from pg_catalog.jsonb_array_elements_text(", array, ") as e(v))))");
+                self.around(
+                    " from pg_catalog.jsonb_array_elements_text(",
+                    array,
+                    ") as e(v))))",
+                );
             }
             Engine::Sqlite => {
-                let kind = if value.kind == ColumnType::Bigint { "integer" } else { "text" };
+                let kind = if value.kind == ColumnType::Bigint {
+                    "integer"
+                } else {
+                    "text"
+                };
                 self.push(if negated { " not in " } else { " in " });
-                self.around(&format!("(select cast(e.value as {kind}) from json_each("), array, ") as e))");
+                self.around(
+                    &format!("(select cast(e.value as {kind}) from json_each("),
+                    array,
+                    ") as e))",
+                );
             }
         }
     }
@@ -38,7 +54,9 @@ impl Printer<'_> {
                     p.push(&format!(" as {name}"));
                 });
                 self.around(" from pg_catalog.jsonb_to_recordset(", rows, ") as r(");
-                self.list(columns, ", ", |p, (name, kind)| p.push(&format!("{} {}", names::quoted(name), kind.sql())));
+                self.list(columns, ", ", |p, (name, kind)| {
+                    p.push(&format!("{} {}", names::quoted(name), kind.sql()))
+                });
                 self.push("))");
             }
             Engine::Sqlite => {
@@ -55,8 +73,12 @@ impl Printer<'_> {
     fn json_member(&mut self, path: &str, kind: ColumnType) {
         match kind {
             ColumnType::Text => self.json_text("e.value", path),
-            ColumnType::Bigint => self.push(&format!("cast(json_extract(e.value, '{path}') as integer)")),
-            ColumnType::Double => self.push(&format!("cast(json_extract(e.value, '{path}') as real)")),
+            ColumnType::Bigint => {
+                self.push(&format!("cast(json_extract(e.value, '{path}') as integer)"))
+            }
+            ColumnType::Double => {
+                self.push(&format!("cast(json_extract(e.value, '{path}') as real)"))
+            }
             // Other than the fixed form is brought into it, to the millisecond.
             ColumnType::Timestamptz => {
                 let value = format!("json_extract(e.value, '{path}')");
@@ -66,7 +88,9 @@ impl Printer<'_> {
                 ));
             }
             ColumnType::Jsonb => self.push(&format!("nullif(e.value -> '{path}', 'null')")),
-            ColumnType::Boolean | ColumnType::Bytea => self.push(&format!("json_extract(e.value, '{path}')")),
+            ColumnType::Boolean | ColumnType::Bytea => {
+                self.push(&format!("json_extract(e.value, '{path}')"))
+            }
         }
     }
 
@@ -76,7 +100,11 @@ impl Printer<'_> {
                 self.push("(");
                 self.expr(base);
                 for (index, step) in path.iter().enumerate() {
-                    self.push(if as_text && index + 1 == path.len() { " ->> " } else { " -> " });
+                    self.push(if as_text && index + 1 == path.len() {
+                        " ->> "
+                    } else {
+                        " -> "
+                    });
                     match step {
                         JsonStep::Key(key) => self.text(key),
                         JsonStep::Index(index) => self.push(&index.to_string()),
@@ -85,7 +113,11 @@ impl Printer<'_> {
                 self.push(")");
             }
             Engine::Sqlite if as_text => {
-                let mut printed = Printer { engine: self.engine, out: String::new(), ..*self };
+                let mut printed = Printer {
+                    engine: self.engine,
+                    out: String::new(),
+                    ..*self
+                };
                 printed.expr(base);
                 let base = printed.out;
                 self.json_text(&base, &json_path_text(path));
@@ -138,10 +170,16 @@ impl Printer<'_> {
 
     /// Sets one member of an object; NULL counts as `{}`, and a NULL value as JSON's null.
     pub(super) fn json_set(&mut self, arguments: &[Expr]) {
-        let [document, key, value] = arguments else { return };
+        let [document, key, value] = arguments else {
+            return;
+        };
         match self.engine {
             Engine::Postgres => {
-                self.around("pg_catalog.jsonb_set(coalesce(", document, ", '{}'::jsonb), array[");
+                self.around(
+                    "pg_catalog.jsonb_set(coalesce(",
+                    document,
+                    ", '{}'::jsonb), array[",
+                );
                 self.json_key(key);
                 self.around("], coalesce(", value, ", 'null'::jsonb))");
             }
@@ -179,9 +217,17 @@ impl Printer<'_> {
     fn json_key(&mut self, key: &Expr) {
         match (&key.node, self.engine) {
             (Node::Argument(_), Engine::Postgres) => {
-                self.around("coalesce(pg_catalog.replace(pg_catalog.replace(", key, ", '\"', ''), '\\', ''), '')");
+                self.around(
+                    "coalesce(pg_catalog.replace(pg_catalog.replace(",
+                    key,
+                    ", '\"', ''), '\\', ''), '')",
+                );
             }
-            (Node::Argument(_), Engine::Sqlite) => self.around("coalesce(replace(replace(", key, ", '\"', ''), '\\', ''), '')"),
+            (Node::Argument(_), Engine::Sqlite) => self.around(
+                "coalesce(replace(replace(",
+                key,
+                ", '\"', ''), '\\', ''), '')",
+            ),
             _ => self.expr(key),
         }
     }
