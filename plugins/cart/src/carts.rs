@@ -149,11 +149,12 @@ fn customers_cart(
 fn merge_into(own: &CartId, guest: &CartId, settings: &Settings) -> Result<(), Problem> {
     let now = clock::now();
     sql!(
-        "update lines
-         set quantity = least($3, lines.quantity
-             + (select g.quantity from lines g where g.cart_id = $2 and g.variant_id = lines.variant_id))
-         where cart_id = $1 and variant_id in (select g.variant_id from lines g where g.cart_id = $2)",
-        own, guest, settings.max_quantity
+        "update lines set quantity = least($3, lines.quantity + g.quantity)
+         from (select variant_id, quantity from lines where cart_id = $2) as g
+         where lines.cart_id = $1 and lines.variant_id = g.variant_id",
+        own,
+        guest,
+        settings.max_quantity
     )
     .execute()?;
     sql!(
@@ -173,10 +174,10 @@ fn merge_into(own: &CartId, guest: &CartId, settings: &Settings) -> Result<(), P
     .execute()?;
     sql!(
         "update carts
-         set address = coalesce(address, (select g.address from carts g where g.id = $2)),
-             email = coalesce(email, (select g.email from carts g where g.id = $2)),
-             updated_at = $3, version = version + 1
-         where id = $1",
+         set address = coalesce(carts.address, g.address), email = coalesce(carts.email, g.email),
+             updated_at = $3, version = carts.version + 1
+         from (select address, email from carts where id = $2) as g
+         where carts.id = $1",
         own,
         guest,
         now
