@@ -10,8 +10,8 @@ use commerce_sdk::prelude::*;
 pub const LISTINGS: &str = "products";
 /// Bears every answer with categories.
 pub const CATEGORIES: &str = "categories";
-/// Beyond so many, dropping all answers with a product is cheaper than naming each.
-const MOST_NAMED: usize = 200;
+/// Beyond so many, all answers with a product are dropped: one call names at most a hundred tags.
+const MOST_NAMED: usize = 90;
 /// Bears every answer with one product.
 pub const PRODUCTS: &str = "product";
 

@@ -96,9 +96,10 @@ pub fn upsert(cx: &Context, Json(input): Json<BulkInput>) -> Result<Json<BulkAns
             outcomes.push(Outcome::Failed(vec![wrong("", "is the same product as another item")]));
             continue;
         }
+        let counted = recounted.len();
         outcomes.push(match lay(item, before.clone(), &store, &mut known, &mut recounted)? {
             Err(errors) => Outcome::Failed(errors),
-            Ok(after) if before.as_ref() == Some(&after) => Outcome::Unchanged(after.id),
+            Ok(after) if before.as_ref() == Some(&after) && recounted.len() == counted => Outcome::Unchanged(after.id),
             Ok(after) => {
                 changes.push(Change { before, after });
                 Outcome::Changed(changes.len() - 1)

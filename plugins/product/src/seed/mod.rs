@@ -10,6 +10,7 @@ use commerce_sdk::prelude::*;
 use commerce_sdk::seed::{Seed, Seeded};
 use commerce_sdk::store::Store;
 
+use crate::input::distinct_tags;
 use crate::model::{Media, Policy, Price, Product, ProductOption, Status, Stock, Variant, variant_title};
 use crate::save::{Change, Origin, save};
 use crate::stock::Kind;
@@ -111,7 +112,7 @@ fn product(
             url: url.clone(),
             alt: format!("{quality} {}", good.name),
         }],
-        tags: vec![origin.to_owned(), quality.to_owned(), good.tag.to_owned()],
+        tags: distinct_tags([origin.to_owned(), quality.to_owned(), good.tag.to_owned()]),
         categories: categories.get(good.category).cloned().into_iter().collect(),
         variants: Vec::new(),
         extensions: serde_json::Map::new(),
@@ -267,6 +268,11 @@ mod tests {
     fn everything_can_be_bought_in_both_currencies() {
         for product in (0..500).map(made) {
             assert_eq!(product.variants.len(), 2);
+            assert_eq!(
+                distinct_tags(product.tags.clone()),
+                product.tags,
+                "a product has a tag once"
+            );
             assert_ne!(product.variants[0].option_values, product.variants[1].option_values);
             for variant in &product.variants {
                 let amounts: Vec<i64> = variant.prices.iter().map(|price| price.amount).collect();
