@@ -30,10 +30,7 @@ async fn fill(engine: &mut Engine) {
             Value::from(if store == 1 { "" } else { " elsewhere" }),
             Value::from(100 * (store - 1)),
         ];
-        engine
-            .run(&prepared, store, &differs)
-            .await
-            .expect("the stores differ");
+        engine.run(&prepared, store, &differs).await.expect("the stores differ");
     }
 }
 
@@ -53,10 +50,7 @@ async fn what_is_printed_runs_on_both_engines_and_answers_the_same() {
             };
             engine.raw("savepoint before").await.expect("a savepoint");
             let answer = engine.run(&prepared, 1, &fixture.arguments).await;
-            engine
-                .raw("rollback to before")
-                .await
-                .expect("the savepoint is there");
+            engine.raw("rollback to before").await.expect("the savepoint is there");
             let mut answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => {

@@ -4,9 +4,7 @@ use commerce_kernel::storage::sql::border::{ColumnType, Migration, Prepared, Ste
 use serde_json::{Value, json};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{
-    PgArgumentBuffer, PgArguments, PgConnection, PgRow, PgTypeInfo, PgValueRef, Postgres,
-};
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgConnection, PgRow, PgTypeInfo, PgValueRef, Postgres};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Decode, Encode, Row, Type, TypeInfo, ValueRef};
 
@@ -78,9 +76,7 @@ impl Engine {
     pub async fn migrate(&mut self, migration: &Migration, stores: &[i64]) {
         for step in &migration.steps {
             match step {
-                Step::Ddl {
-                    postgres, sqlite, ..
-                } => {
+                Step::Ddl { postgres, sqlite, .. } => {
                     let texts = match self {
                         Engine::Sqlite(_) => sqlite,
                         Engine::Postgres(_) => postgres,
@@ -102,27 +98,10 @@ impl Engine {
         }
     }
 
-    pub async fn run(
-        &mut self,
-        prepared: &Prepared,
-        store: i64,
-        arguments: &[Value],
-    ) -> Result<Answer, sqlx::Error> {
-        let kinds: Vec<ColumnType> = prepared
-            .columns
-            .iter()
-            .filter_map(|column| column.kind)
-            .collect();
-        assert_eq!(
-            kinds.len(),
-            prepared.columns.len(),
-            "every column has a kind"
-        );
-        assert_eq!(
-            prepared.arguments,
-            arguments.len(),
-            "as many arguments as placeholders"
-        );
+    pub async fn run(&mut self, prepared: &Prepared, store: i64, arguments: &[Value]) -> Result<Answer, sqlx::Error> {
+        let kinds: Vec<ColumnType> = prepared.columns.iter().filter_map(|column| column.kind).collect();
+        assert_eq!(kinds.len(), prepared.columns.len(), "every column has a kind");
+        assert_eq!(prepared.arguments, arguments.len(), "as many arguments as placeholders");
         let arguments: Vec<(ColumnType, Value)> = prepared
             .argument_types
             .iter()
@@ -184,8 +163,7 @@ impl Engine {
                     });
                 }
                 let rows = query.fetch_all(connection).await?;
-                let rows: Vec<Vec<Value>> =
-                    rows.iter().map(|row| postgres_row(row, kinds)).collect();
+                let rows: Vec<Vec<Value>> = rows.iter().map(|row| postgres_row(row, kinds)).collect();
                 Ok(Answer {
                     changed: rows.len() as u64,
                     rows,
@@ -195,11 +173,7 @@ impl Engine {
     }
 }
 
-fn bind_sqlite(
-    bound: &mut SqliteArguments,
-    kind: ColumnType,
-    value: &Value,
-) -> Result<(), BoxDynError> {
+fn bind_sqlite(bound: &mut SqliteArguments, kind: ColumnType, value: &Value) -> Result<(), BoxDynError> {
     match (kind, value) {
         (ColumnType::Jsonb, value) if !value.is_null() => bound.add(value.to_string()),
         (_, Value::Null) => bound.add(None::<String>),
@@ -210,15 +184,9 @@ fn bind_sqlite(
     }
 }
 
-fn bind_postgres(
-    bound: &mut PgArguments,
-    kind: ColumnType,
-    value: &Value,
-) -> Result<(), BoxDynError> {
+fn bind_postgres(bound: &mut PgArguments, kind: ColumnType, value: &Value) -> Result<(), BoxDynError> {
     match (kind, value) {
-        (ColumnType::Jsonb, value) => {
-            bound.add((!value.is_null()).then(|| Jsonb(value.to_string())))
-        }
+        (ColumnType::Jsonb, value) => bound.add((!value.is_null()).then(|| Jsonb(value.to_string()))),
         (ColumnType::Bigint, value) => bound.add(value.as_i64()),
         (ColumnType::Double, value) => bound.add(value.as_f64()),
         (ColumnType::Boolean, value) => bound.add(value.as_bool()),
@@ -236,9 +204,7 @@ fn sqlite_row(row: &SqliteRow, kinds: &[ColumnType]) -> Vec<Value> {
         }
         let found = raw.type_info().name().to_owned();
         match (kind, found.as_str()) {
-            (ColumnType::Text | ColumnType::Timestamptz, "TEXT") => {
-                Value::String(row.get_unchecked(index))
-            }
+            (ColumnType::Text | ColumnType::Timestamptz, "TEXT") => Value::String(row.get_unchecked(index)),
             (ColumnType::Jsonb, "TEXT") => {
                 plain(serde_json::from_str(row.get_unchecked(index)).expect("jsonb is JSON"))
             }
@@ -258,15 +224,11 @@ fn postgres_row(row: &PgRow, kinds: &[ColumnType]) -> Vec<Value> {
         ColumnType::Text => json!(row.get::<Option<String>, _>(index)),
         ColumnType::Bigint => json!(row.get::<Option<i64>, _>(index)),
         ColumnType::Boolean => json!(row.get::<Option<bool>, _>(index)),
-        ColumnType::Double => row
-            .get::<Option<f64>, _>(index)
-            .map_or(Value::Null, rounded),
+        ColumnType::Double => row.get::<Option<f64>, _>(index).map_or(Value::Null, rounded),
         ColumnType::Timestamptz => json!(row.get::<Option<Time>, _>(index).map(|time| time.text())),
-        ColumnType::Jsonb => row
-            .get::<Option<Jsonb>, _>(index)
-            .map_or(Value::Null, |json| {
-                plain(serde_json::from_str(&json.0).expect("jsonb is JSON"))
-            }),
+        ColumnType::Jsonb => row.get::<Option<Jsonb>, _>(index).map_or(Value::Null, |json| {
+            plain(serde_json::from_str(&json.0).expect("jsonb is JSON"))
+        }),
         ColumnType::Bytea => json!(row.get::<Option<Vec<u8>>, _>(index)),
     };
     kinds.iter().enumerate().map(value).collect()
@@ -282,12 +244,7 @@ fn plain(value: Value) -> Value {
     match value {
         Value::Number(number) => rounded(number.as_f64().unwrap_or_default()),
         Value::Array(items) => Value::Array(items.into_iter().map(plain).collect()),
-        Value::Object(members) => Value::Object(
-            members
-                .into_iter()
-                .map(|(key, value)| (key, plain(value)))
-                .collect(),
-        ),
+        Value::Object(members) => Value::Object(members.into_iter().map(|(key, value)| (key, plain(value))).collect()),
         other => other,
     }
 }
@@ -326,8 +283,7 @@ impl Time {
     }
 
     fn text(&self) -> String {
-        let time = chrono::DateTime::from_timestamp_micros(self.0 + EPOCH_2000 * 1_000_000)
-            .expect("a time in range");
+        let time = chrono::DateTime::from_timestamp_micros(self.0 + EPOCH_2000 * 1_000_000).expect("a time in range");
         time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
     }
 }

@@ -22,9 +22,7 @@ pub fn read(file: &str) -> Vec<Fixture> {
             });
         } else if let Some(fixture) = fixtures.last_mut() {
             match line.strip_prefix("-- arguments: ") {
-                Some(arguments) => {
-                    fixture.arguments = serde_json::from_str(arguments).expect("arguments are JSON")
-                }
+                Some(arguments) => fixture.arguments = serde_json::from_str(arguments).expect("arguments are JSON"),
                 None if line.is_empty() => {}
                 None => {
                     let separator = if fixture.text.is_empty() { "" } else { "\n" };
@@ -60,9 +58,7 @@ fn accepted_texts_become_slices_on_both_engines() {
                 format!(
                     "{}: {}",
                     column.name,
-                    column
-                        .kind
-                        .map_or("?".to_owned(), |kind| format!("{kind:?}"))
+                    column.kind.map_or("?".to_owned(), |kind| format!("{kind:?}"))
                 )
             })
             .collect();

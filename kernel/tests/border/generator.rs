@@ -153,9 +153,7 @@ impl Generator {
     fn literal(&mut self, kind: Kind) -> Texts {
         let (value, plugin, postgres, sqlite, cast) = match kind {
             Kind::Text => {
-                let text = self.one(&[
-                    "i1", "i2", "o1", "a", "B", "b%", "", "root", "books", "it''s", "_x",
-                ]);
+                let text = self.one(&["i1", "i2", "o1", "a", "B", "b%", "", "root", "books", "it''s", "_x"]);
                 let value = Value::from(text.replace("''", "'"));
                 (
                     value,
@@ -192,11 +190,7 @@ impl Generator {
                 let number = self.arguments.len();
                 [format!("cast(${number} as {cast})"), postgres, sqlite]
             }
-            1 if self.chance(6) => each(
-                &format!("cast(null as {cast})"),
-                &format!("null::{cast}"),
-                "null",
-            ),
+            1 if self.chance(6) => each(&format!("cast(null as {cast})"), &format!("null::{cast}"), "null"),
             _ => [plugin, postgres, sqlite],
         }
     }
@@ -243,19 +237,9 @@ impl Generator {
             0 => texts!("coalesce({}, {})", value(self), value(self)),
             1 => {
                 let condition = self.truth(scope, depth - 1);
-                texts!(
-                    "case when {} then {} else {} end",
-                    condition,
-                    value(self),
-                    value(self)
-                )
+                texts!("case when {} then {} else {} end", condition, value(self), value(self))
             }
-            2 => texts!(
-                "case {} when {} then {} end",
-                value(self),
-                value(self),
-                value(self)
-            ),
+            2 => texts!("case {} when {} then {} end", value(self), value(self), value(self)),
             3 => texts!("nullif({}, {})", value(self), value(self)),
             4 if kind != Kind::Truth => {
                 let (a, b) = (value(self), value(self));
@@ -296,9 +280,7 @@ impl Generator {
                 let (from, length) = (self.below(4) + 1, self.below(4));
                 let inner = text(self);
                 match self.chance(2) {
-                    true => {
-                        [0, 1, 2].map(|index| format!("substr({}, {from}, {length})", inner[index]))
-                    }
+                    true => [0, 1, 2].map(|index| format!("substr({}, {from}, {length})", inner[index])),
                     false => [0, 1, 2].map(|index| format!("substr({}, {from})", inner[index])),
                 }
             }
@@ -315,10 +297,7 @@ impl Generator {
                 [
                     format!("cast({} as text)", truth[0]),
                     format!("(({})::text collate \"C\")", truth[1]),
-                    format!(
-                        "case {} when 1 then 'true' when 0 then 'false' end",
-                        truth[2]
-                    ),
+                    format!("case {} when 1 then 'true' when 0 then 'false' end", truth[2]),
                 ]
             }
         }
@@ -409,13 +388,7 @@ impl Generator {
             5 => texts!("(not {})", self.truth(scope, inner)),
             6 => {
                 let not = same(self.one(&["", "not "]));
-                texts!(
-                    "({} {}between {} and {})",
-                    value(self),
-                    not,
-                    value(self),
-                    value(self)
-                )
+                texts!("({} {}between {} and {})", value(self), not, value(self), value(self))
             }
             7 => {
                 let not = same(self.one(&["", "not "]));
@@ -453,14 +426,7 @@ impl Generator {
                     self.value(Kind::Number, scope, inner),
                     self.value(Kind::Number, scope, inner),
                 );
-                texts!(
-                    "(({}, {}) {} ({}, {}))",
-                    a,
-                    value(self),
-                    operator,
-                    b,
-                    value(self)
-                )
+                texts!("(({}, {}) {} ({}, {}))", a, value(self), operator, b, value(self))
             }
             13 if self.subqueries => self.exists(scope),
             14 if self.subqueries => self.in_query(scope),
@@ -483,13 +449,7 @@ impl Generator {
         let from = same(&format!("{} {alias}", table.name));
         // SQLite 3.51 turns EXISTS over a plain table into a join, and then counts its rows for OFFSET; not over a slice.
         let whole = each("", "", " limit 1");
-        texts!(
-            "({}exists (select 1 from {} where {}{}))",
-            not,
-            from,
-            filter,
-            whole
-        )
+        texts!("({}exists (select 1 from {} where {}{}))", not, from, filter, whole)
     }
 
     fn in_query(&mut self, scope: &Scope) -> Texts {
@@ -502,10 +462,7 @@ impl Generator {
                 let table = &TABLES[0];
                 let mut inside = scope.clone();
                 inside.push(("q0".to_owned(), table));
-                texts!(
-                    "select q0.id from items q0 where {}",
-                    self.truth(&inside, 1)
-                )
+                texts!("select q0.id from items q0 where {}", self.truth(&inside, 1))
             }
         };
         match self.chance(3) {
@@ -550,11 +507,7 @@ impl Generator {
             Kind::Number => {
                 let column = same(&format!(
                     "{alias}.{}",
-                    if table.name == "items" {
-                        "price"
-                    } else {
-                        "quantity"
-                    }
+                    if table.name == "items" { "price" } else { "quantity" }
                 ));
                 match self.below(3) {
                     0 => texts!("(select count(*) from {} where {})", from, filter),
@@ -598,10 +551,7 @@ impl Generator {
                         "(select bool_or({}) from {} where {})",
                         condition[1], from[1], filter[1]
                     ),
-                    format!(
-                        "(select max({}) from {} where {})",
-                        condition[2], from[2], filter[2]
-                    ),
+                    format!("(select max({}) from {} where {})", condition[2], from[2], filter[2]),
                 ]
             }
         }
@@ -625,12 +575,7 @@ impl Generator {
                 true => {
                     let filter = self.truth(&vec![("d".to_owned(), table)], 1);
                     let name = same(table.name);
-                    texts!(
-                        "(select * from {} d where {}) as {}",
-                        name,
-                        filter,
-                        same(alias)
-                    )
+                    texts!("(select * from {} d where {}) as {}", name, filter, same(alias))
                 }
                 false => same(&format!("{} {alias}", table.name)),
             };
@@ -680,10 +625,7 @@ impl Generator {
             1 => same("a.*"),
             _ => {
                 let kind = self.one(&[Kind::Text, Kind::Number, Kind::Truth]);
-                let (a, b) = (
-                    self.value(kind, &scope, 2),
-                    self.value(Kind::Number, &scope, 2),
-                );
+                let (a, b) = (self.value(kind, &scope, 2), self.value(Kind::Number, &scope, 2));
                 texts!("{} as x, {} as y, {}", a, b, same(&keys.join(", ")))
             }
         };
@@ -691,12 +633,7 @@ impl Generator {
         let mut texts = texts!("select {} from {} where {}", items, from, filter);
         if self.chance(8) {
             let distinct = self.value(Kind::Text, &scope, 1);
-            let distinct = texts!(
-                "select distinct {} as x from {} where {}",
-                distinct,
-                from,
-                filter
-            );
+            let distinct = texts!("select distinct {} as x from {} where {}", distinct, from, filter);
             let ordered = self.chance(2);
             return (
                 if ordered {
@@ -714,9 +651,7 @@ impl Generator {
             let first = self
                 .chance(2)
                 .then(|| self.value(kind, &scope, 1))
-                .filter(|first| {
-                    !first[0].starts_with(['\'', '(']) && !first[0].starts_with("cast($")
-                });
+                .filter(|first| !first[0].starts_with(['\'', '(']) && !first[0].starts_with("cast($"));
             // A bare column could be another's alias; a position would be a constant.
             let first = first.filter(|first| first[0].contains('.'));
             let order = self.order(first, &keys);
@@ -740,10 +675,7 @@ impl Generator {
         let side = |generator: &mut Self| {
             let table = &TABLES[generator.below(3) as usize];
             let scope: Scope = vec![("a".to_owned(), table)];
-            let (text, filter) = (
-                generator.value(Kind::Text, &scope, 1),
-                generator.truth(&scope, 2),
-            );
+            let (text, filter) = (generator.value(Kind::Text, &scope, 1), generator.truth(&scope, 2));
             texts!(
                 "select {} as x from {} where {}",
                 text,
@@ -761,11 +693,7 @@ impl Generator {
                     format!("({} union {})", b[1], c[1]),
                     format!("select x from ({} union {})", b[2], c[2]),
                 ];
-                let right = [
-                    format!("({})", nested[0]),
-                    nested[1].clone(),
-                    nested[2].clone(),
-                ];
+                let right = [format!("({})", nested[0]), nested[1].clone(), nested[2].clone()];
                 texts!("{} {} {}", a, operator, right)
             }
         };
@@ -778,9 +706,7 @@ impl Generator {
 
     fn grouped(&mut self) -> (Texts, bool, bool) {
         let (from, scope) = self.from();
-        let key = self
-            .column(Kind::Text, &scope)
-            .unwrap_or_else(|| same("a.id"));
+        let key = self.column(Kind::Text, &scope).unwrap_or_else(|| same("a.id"));
         let filter = self.truth(&scope, 2);
         let (number, truth, text) = (
             self.value(Kind::Number, &scope, 1),
@@ -790,18 +716,12 @@ impl Generator {
         let each_filter = self.truth(&scope, 1);
         let distinct = same(self.one(&["", "distinct "]));
         let sum = [
-            format!(
-                "sum({}{}) filter (where {})",
-                distinct[0], number[0], each_filter[0]
-            ),
+            format!("sum({}{}) filter (where {})", distinct[0], number[0], each_filter[0]),
             format!(
                 "(sum({}{}) filter (where {}))::bigint",
                 distinct[1], number[1], each_filter[1]
             ),
-            format!(
-                "sum({}{}) filter (where {})",
-                distinct[2], number[2], each_filter[2]
-            ),
+            format!("sum({}{}) filter (where {})", distinct[2], number[2], each_filter[2]),
         ];
         let average = [
             format!("avg({})", number[0]),
@@ -826,16 +746,8 @@ impl Generator {
         );
         let keys = self.keys(&scope);
         let joined = [
-            format!(
-                "string_agg({}, ',' order by {}) as j",
-                text[0],
-                keys.join(", ")
-            ),
-            format!(
-                "string_agg({}, ',' order by {}) as j",
-                text[1],
-                keys.join(", ")
-            ),
+            format!("string_agg({}, ',' order by {}) as j", text[0], keys.join(", ")),
+            format!("string_agg({}, ',' order by {}) as j", text[1], keys.join(", ")),
             format!(
                 "group_concat({}, ',' order by {}) as j",
                 text[2],
@@ -876,11 +788,7 @@ impl Generator {
             format!("sum({})", number[2]),
         ];
         let sum = texts!("{} over (partition by {})", sum, part);
-        let sum = [
-            sum[0].clone(),
-            format!("({})::bigint", sum[1]),
-            sum[2].clone(),
-        ];
+        let sum = [sum[0].clone(), format!("({})::bigint", sum[1]), sum[2].clone()];
         let name = same(self.one(&["rank()", "dense_rank()"]));
         let texts = texts!(
             "select row_number() over (partition by {} order by {}{}, {}) as n, {} over (order by {}{}) as r, {} as s, lag({}) over (order by {}) as g, lead({}) over (order by {}) as d",
@@ -919,10 +827,7 @@ impl Generator {
         let truth_json = [
             truth[0].clone(),
             truth[1].clone(),
-            format!(
-                "json(case {} when 1 then 'true' when 0 then 'false' end)",
-                truth[2]
-            ),
+            format!("json(case {} when 1 then 'true' when 0 then 'false' end)", truth[2]),
         ];
         let builder = each("json_object", "jsonb_build_object", "json_object");
         let list = each("json_array", "jsonb_build_array", "json_array");
@@ -957,12 +862,7 @@ impl Generator {
         );
         let filter = self.truth(&scope, 2);
         (
-            texts!(
-                "{} {} from items a where {} order by a.id",
-                texts,
-                fields,
-                filter
-            ),
+            texts!("{} {} from items a where {} order by a.id", texts, fields, filter),
             true,
             false,
         )
@@ -985,11 +885,7 @@ impl Generator {
     fn locked(&mut self) -> (Texts, bool, bool) {
         let filter = self.truth(&vec![("a".to_owned(), &TABLES[0])], 1);
         let wait = self.one(&["", " nowait", " skip locked", " of a"]);
-        let lock = each(
-            &format!(" for update{wait}"),
-            &format!(" for update{wait}"),
-            "",
-        );
+        let lock = each(&format!(" for update{wait}"), &format!(" for update{wait}"), "");
         (
             texts!(
                 "select a.id, a.stock from items a where {} order by a.id{}",
@@ -1038,8 +934,7 @@ impl Generator {
             }
             1 => {
                 let scope: Scope = vec![("a".to_owned(), &TABLES[0])];
-                let (filter, quantity) =
-                    (self.truth(&scope, 2), self.value(Kind::Number, &scope, 1));
+                let (filter, quantity) = (self.truth(&scope, 2), self.value(Kind::Number, &scope, 1));
                 texts!(
                     "insert into lines as x (order_id, position, item_id, quantity) select 'o1', a.stock, a.id, {} from items a where {}{}",
                     quantity,
@@ -1077,11 +972,7 @@ impl Generator {
         self.subqueries = false;
         let number = self.value(Kind::Number, &scope, 2);
         self.subqueries = true;
-        let column = same(if table.name == "items" {
-            "stock"
-        } else {
-            "quantity"
-        });
+        let column = same(if table.name == "items" { "stock" } else { "quantity" });
         let returning = match (self.below(3), table.name) {
             (0, "items") => same(" returning id, stock, active"),
             (0, _) => same(" returning *"),
@@ -1101,19 +992,9 @@ impl Generator {
                 column,
                 number,
                 filter,
-                same(if table.name == "items" {
-                    "id"
-                } else {
-                    "item_id"
-                })
+                same(if table.name == "items" { "id" } else { "item_id" })
             ),
-            _ => texts!(
-                "update {} as x set {} = {} where {}",
-                name,
-                column,
-                number,
-                filter
-            ),
+            _ => texts!("update {} as x set {} = {} where {}", name, column, number, filter),
         };
         // As the author writes it: `a and b or c` without parentheres.
         let texts = match self.chance(3) && !texts[0].starts_with("with") {
@@ -1131,12 +1012,7 @@ impl Generator {
         match self.chance(6) {
             true => (texts!("delete from lines as x{}", returning), false, true),
             false => (
-                texts!(
-                    "delete from lines as x where {} or {}{}",
-                    filter,
-                    or,
-                    returning
-                ),
+                texts!("delete from lines as x where {} or {}{}", filter, or, returning),
                 false,
                 true,
             ),
@@ -1152,13 +1028,10 @@ fn numbered(mut statement: Statement) -> Statement {
     for part in parts {
         let digits = part.chars().take_while(char::is_ascii_digit).count();
         let number: usize = part[..digits].parse().expect("a number after $");
-        let position = used
-            .iter()
-            .position(|other| *other == number)
-            .unwrap_or_else(|| {
-                used.push(number);
-                used.len() - 1
-            });
+        let position = used.iter().position(|other| *other == number).unwrap_or_else(|| {
+            used.push(number);
+            used.len() - 1
+        });
         text.push_str(&format!("${}{}", position + 1, &part[digits..]));
     }
     statement.texts[0] = text;

@@ -119,10 +119,7 @@ async fn planned_changes_run_on_both_engines() {
                     .await
                     .unwrap_or_else(|error| panic!("{change} on {}: {error}", engine.name()));
             }
-            engine
-                .raw("rollback to before")
-                .await
-                .expect("the savepoint is there");
+            engine.raw("rollback to before").await.expect("the savepoint is there");
         }
         let drop = Migration {
             steps: vec![plan_drop(&shop::shop().schema_after)],
@@ -168,10 +165,8 @@ fn data_statements_run_per_store_and_never_across_stores() {
 
 #[test]
 fn a_refusal_points_into_the_file() {
-    let refusal = later(
-        "alter table items add column colour text;\n\n  create table x (id uuid primary key);",
-    )
-    .expect_err("refused");
+    let refusal = later("alter table items add column colour text;\n\n  create table x (id uuid primary key);")
+        .expect_err("refused");
     assert_eq!(refusal.kind, RefusalKind::Type);
     assert!(refusal.message.starts_with("0002_later.sql: "), "{refusal}");
     assert_eq!(refusal.at.map(|at| at.line), Some(3));
@@ -181,10 +176,7 @@ fn a_refusal_points_into_the_file() {
 fn a_recorded_schema_survives_being_stored() {
     let schema = shop::shop().schema_after;
     let stored = serde_json::to_string(&schema).expect("a schema is JSON");
-    assert_eq!(
-        serde_json::from_str::<Schema>(&stored).expect("and back"),
-        schema
-    );
+    assert_eq!(serde_json::from_str::<Schema>(&stored).expect("and back"), schema);
 }
 
 #[test]
@@ -204,9 +196,6 @@ fn reserved_and_strange_names_are_refused() {
         "a\"b",
         &"a".repeat(32),
     ] {
-        assert_eq!(
-            Schema::empty(name).expect_err(name).kind,
-            RefusalKind::ReservedName
-        );
+        assert_eq!(Schema::empty(name).expect_err(name).kind, RefusalKind::ReservedName);
     }
 }

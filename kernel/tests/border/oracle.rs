@@ -130,10 +130,7 @@ async fn agrees(mut engine: Engine) {
     let border = shop::border();
     let mut generator = Generator::new(20_261_122);
     let mut seen = BTreeSet::new();
-    let others = (
-        rows(&mut engine, Some(1)).await,
-        rows(&mut engine, Some(3)).await,
-    );
+    let others = (rows(&mut engine, Some(1)).await, rows(&mut engine, Some(3)).await);
     let (mut failed, mut changed, mut answered) = (0, 0, 0);
     let started = Instant::now();
     engine.raw("savepoint sliced").await.expect("a savepoint");
@@ -158,14 +155,9 @@ async fn agrees(mut engine: Engine) {
 
         let sliced = engine.run(&prepared, STORE, &statement.arguments).await;
         if sliced.is_err() {
-            engine
-                .raw("rollback to sliced")
-                .await
-                .expect("back to the savepoint");
+            engine.raw("rollback to sliced").await.expect("back to the savepoint");
         }
-        let expected = engine
-            .execute(plain, &kinds(&prepared.columns), &[], None)
-            .await;
+        let expected = engine.execute(plain, &kinds(&prepared.columns), &[], None).await;
         match (sliced, expected) {
             (Ok(mut sliced), Ok(mut expected)) => {
                 if !statement.ordered {
@@ -182,15 +174,8 @@ async fn agrees(mut engine: Engine) {
                         "{}",
                         context()
                     );
-                    let after = (
-                        rows(&mut engine, Some(1)).await,
-                        rows(&mut engine, Some(3)).await,
-                    );
-                    assert!(
-                        after == others,
-                        "another store was changed by {}",
-                        context()
-                    );
+                    let after = (rows(&mut engine, Some(1)).await, rows(&mut engine, Some(3)).await);
+                    assert!(after == others, "another store was changed by {}", context());
                 }
             }
             (Err(_), Err(_)) => failed += 1,
@@ -217,10 +202,7 @@ async fn agrees(mut engine: Engine) {
         .iter()
         .filter(|word| !seen.contains(**word) && !kinds_of_null.contains(word))
         .collect();
-    assert!(
-        missing.is_empty(),
-        "the generator never reached {missing:?}"
-    );
+    assert!(missing.is_empty(), "the generator never reached {missing:?}");
 }
 
 fn sort(rows: &mut [Vec<Value>]) {
@@ -242,9 +224,7 @@ async fn random_statements_do_on_a_slice_what_they_would_do_alone_on_postgres() 
 /// The wall between kinds: whatever a column holds, its recorded kind decodes it.
 #[test]
 fn every_column_kind_is_known_before_a_statement_runs() {
-    let prepared = shop::border()
-        .prepare("select * from items")
-        .expect("accepted");
+    let prepared = shop::border().prepare("select * from items").expect("accepted");
     assert!(prepared.columns.iter().all(|column| column.kind.is_some()));
     assert_eq!(prepared.columns[6].kind, Some(ColumnType::Double));
 }

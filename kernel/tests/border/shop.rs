@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use commerce_kernel::storage::sql::border::{
-    Border, ForeignView, Migration, Schema, View, plan_migration,
-};
+use commerce_kernel::storage::sql::border::{Border, ForeignView, Migration, Schema, View, plan_migration};
 
 const SHOP: &str = include_str!("fixtures/shop.sql");
 const REVIEW: &str = include_str!("fixtures/review.sql");
@@ -16,8 +14,7 @@ pub fn shop() -> Migration {
 
 pub fn review() -> Migration {
     let empty = Schema::empty("review").expect("a plain name");
-    plan_migration(&empty, "0001_review.sql", REVIEW)
-        .expect("the review plugin's migration is accepted")
+    plan_migration(&empty, "0001_review.sql", REVIEW).expect("the review plugin's migration is accepted")
 }
 
 /// The shop's border, with one view of the review plugin granted.

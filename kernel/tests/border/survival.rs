@@ -30,11 +30,7 @@ fn texts_that_are_deep_are_refused_and_exhaust_no_stack() {
         ("select 'a'", " || 'a'", " as a"),
         ("select data", " -> 'a'", " as a from items"),
         ("select 1 as a", " union select 1", ""),
-        (
-            "with a as (",
-            "with a as (",
-            "select 1 as b) select b from a",
-        ),
+        ("with a as (", "with a as (", "select 1 as b) select b from a"),
         ("select id from items where id in (", "'x', ", "'y')"),
         ("select ", "id, ", "id from items"),
         ("select 1 as a from items a1", ", items", ""),
@@ -67,10 +63,7 @@ fn a_long_list_and_many_rows_are_accepted() {
 
 /// Accepted texts with parts taken out, doubled, swapped, or replaced by words that mean something.
 fn mutated() -> impl Strategy<Value = String> {
-    let texts: Vec<String> = fixtures::accepted()
-        .into_iter()
-        .map(|fixture| fixture.text)
-        .collect();
+    let texts: Vec<String> = fixtures::accepted().into_iter().map(|fixture| fixture.text).collect();
     let words = prop::sample::select(vec![
         "store_id",
         "\"store_id\"",

@@ -100,16 +100,8 @@ impl Border {
         let parsed = parse::one_statement(text)?;
         let checked = check::statement(&self.schema, &self.views, &parsed)?;
         let prepared = Prepared {
-            postgres: dialect::print(
-                &checked.statement,
-                dialect::Engine::Postgres,
-                &checked.argument_types,
-            ),
-            sqlite: dialect::print(
-                &checked.statement,
-                dialect::Engine::Sqlite,
-                &checked.argument_types,
-            ),
+            postgres: dialect::print(&checked.statement, dialect::Engine::Postgres, &checked.argument_types),
+            sqlite: dialect::print(&checked.statement, dialect::Engine::Sqlite, &checked.argument_types),
             arguments: parsed.arguments,
             argument_types: checked.argument_types,
             writes: checked.writes,

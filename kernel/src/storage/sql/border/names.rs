@@ -30,9 +30,7 @@ const RESERVED: &[&str] = &[
 /// Accepts a name for a plugin, table, column, index or constraint.
 pub(super) fn accept(what: &str, name: &str) -> Result<(), Refusal> {
     let mut letters = name.chars();
-    let shaped = letters
-        .next()
-        .is_some_and(|first| first.is_ascii_lowercase())
+    let shaped = letters.next().is_some_and(|first| first.is_ascii_lowercase())
         && letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && name.len() <= LONGEST;
     if !shaped {

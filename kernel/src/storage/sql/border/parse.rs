@@ -35,14 +35,8 @@ pub(super) fn one_statement(text: &str) -> Result<Parsed, Refusal> {
         .map_err(not_sql)?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
-        (Some(statement), None) => Ok(Parsed {
-            statement,
-            arguments,
-        }),
-        (None, _) => Err(Refusal::new(
-            RefusalKind::Syntax,
-            "there is no statement in this text",
-        )),
+        (Some(statement), None) => Ok(Parsed { statement, arguments }),
+        (None, _) => Err(Refusal::new(RefusalKind::Syntax, "there is no statement in this text")),
         (Some(_), Some(_)) => Err(Refusal::new(
             RefusalKind::Syntax,
             "there is more than one statement in this text: send one at a time",
@@ -63,10 +57,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, Refusal> {
     }
     // Neither engine can hold it in text, and what follows it would be cut off on one of them.
     if text.contains('\0') {
-        return Err(Refusal::new(
-            RefusalKind::Syntax,
-            "the text contains a zero byte",
-        ));
+        return Err(Refusal::new(RefusalKind::Syntax, "the text contains a zero byte"));
     }
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
         .tokenize_with_location()
@@ -81,9 +72,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, Refusal> {
     if operators > MOST_OPERATORS {
         return Err(Refusal::new(
             RefusalKind::TooLarge,
-            format!(
-                "the statement has {operators} keywords and operators and {MOST_OPERATORS} are allowed"
-            ),
+            format!("the statement has {operators} keywords and operators and {MOST_OPERATORS} are allowed"),
         ));
     }
     Ok(tokens)
@@ -143,9 +132,7 @@ fn accept(token: &Token) -> Result<(), Refusal> {
             RefusalKind::Parameters,
             format!("`{token}` is refused: arguments are written $1, $2, …"),
         )),
-        _ => Err(Refusal::not_allowed(format!(
-            "`{token}` is not part of plugin SQL"
-        ))),
+        _ => Err(Refusal::not_allowed(format!("`{token}` is not part of plugin SQL"))),
     }
 }
 

@@ -225,9 +225,7 @@ impl Printed<'_> {
                     quote_style: None,
                     ..
                 }) => {
-                    return Err(unproven(&format!(
-                        "the word {value} is not one that is printed"
-                    )));
+                    return Err(unproven(&format!("the word {value} is not one that is printed")));
                 }
                 Token::Placeholder(name) if !self.known_placeholder(name) => {
                     return Err(unproven(&format!("{name} is not an argument")));
@@ -243,10 +241,7 @@ impl Printed<'_> {
     }
 
     fn tables_are_slices(&self, tokens: &[Token], statement: &Statement) -> Result<(), Refusal> {
-        let store_columns = tokens
-            .iter()
-            .filter(|token| is_quoted(token, STORE_COLUMN))
-            .count();
+        let store_columns = tokens.iter().filter(|token| is_quoted(token, STORE_COLUMN)).count();
         let mut explained = 0;
         let mut targets = 0;
         for (name_at, name_length) in self.table_names(tokens) {
@@ -291,9 +286,7 @@ impl Printed<'_> {
                         })
                     )
                 };
-                let named = |window: &[Token]| {
-                    quoted(&window[0]) && window[1] == Token::Period && quoted(&window[2])
-                };
+                let named = |window: &[Token]| quoted(&window[0]) && window[1] == Token::Period && quoted(&window[2]);
                 tokens
                     .windows(3)
                     .enumerate()
@@ -327,11 +320,10 @@ impl Printed<'_> {
             expected.extend(["::", "bigint"]);
         }
         expected.push(")");
-        if !expected.iter().all(|expected| {
-            after
-                .next()
-                .is_some_and(|token| token.to_string() == *expected)
-        }) {
+        if !expected
+            .iter()
+            .all(|expected| after.next().is_some_and(|token| token.to_string() == *expected))
+        {
             return false;
         }
         let mut before = tokens[..name_at].iter().rev();
@@ -343,8 +335,8 @@ impl Printed<'_> {
             let column = before
                 .next()
                 .is_some_and(|token| is_any_quoted(token) && !is_quoted(token, STORE_COLUMN));
-            let qualified = before.next() == Some(&Token::Period)
-                && before.next().is_some_and(|token| is_word(token, "s"));
+            let qualified =
+                before.next() == Some(&Token::Period) && before.next().is_some_and(|token| is_word(token, "s"));
             if !column || !qualified {
                 return false;
             }
@@ -376,18 +368,13 @@ impl Printed<'_> {
     }
 
     fn guarded_insert(&self, insert: &ast::Insert) -> Option<usize> {
-        let is_store_column =
-            |name: &ast::ObjectName| name.to_string() == format!("\"{STORE_COLUMN}\"");
-        insert
-            .columns
-            .first()
-            .filter(|name| is_store_column(name))?;
+        let is_store_column = |name: &ast::ObjectName| name.to_string() == format!("\"{STORE_COLUMN}\"");
+        insert.columns.first().filter(|name| is_store_column(name))?;
         let filled = match insert.source.as_deref()?.body.as_ref() {
-            SetExpr::Values(values) => values.rows.iter().all(|row| {
-                row.content
-                    .first()
-                    .is_some_and(|value| self.is_store(value))
-            }),
+            SetExpr::Values(values) => values
+                .rows
+                .iter()
+                .all(|row| row.content.first().is_some_and(|value| self.is_store(value))),
             SetExpr::Select(select) => match select.projection.first() {
                 Some(ast::SelectItem::UnnamedExpr(value)) => self.is_store(value),
                 _ => false,
@@ -406,18 +393,14 @@ impl Printed<'_> {
         let columns = match &conflict.conflict_target {
             None => 0,
             Some(ast::ConflictTarget::Columns(columns)) => {
-                columns
-                    .first()
-                    .filter(|column| column.value == STORE_COLUMN)?;
+                columns.first().filter(|column| column.value == STORE_COLUMN)?;
                 1
             }
             Some(ast::ConflictTarget::OnConstraint(_)) => return None,
         };
         match &conflict.action {
             ast::OnConflictAction::DoNothing => Some(columns),
-            ast::OnConflictAction::DoUpdate(update) => self
-                .guards(update.selection.as_ref()?)
-                .then_some(columns + 1),
+            ast::OnConflictAction::DoUpdate(update) => self.guards(update.selection.as_ref()?).then_some(columns + 1),
         }
     }
 
@@ -445,8 +428,7 @@ impl Printed<'_> {
         let Expr::CompoundIdentifier(parts) = left.as_ref() else {
             return false;
         };
-        matches!(parts.as_slice(), [_, column] if column.value == STORE_COLUMN)
-            && self.is_store(right)
+        matches!(parts.as_slice(), [_, column] if column.value == STORE_COLUMN) && self.is_store(right)
     }
 
     fn is_store(&self, value: &Expr) -> bool {
@@ -601,13 +583,11 @@ mod tests {
         ] {
             assert!(!passes(update, before, after), "{before} as {after}");
         }
-        let insert = "insert into items (id, price) values ($1, 5) on conflict (id) do update set price = excluded.price";
+        let insert =
+            "insert into items (id, price) values ($1, 5) on conflict (id) do update set price = excluded.price";
         assert!(passes(insert, "values", "values"));
         for (before, after) in [
-            (
-                "(\"store_id\", \"id\", \"price\")",
-                "(\"id\", \"store_id\", \"price\")",
-            ),
+            ("(\"store_id\", \"id\", \"price\")", "(\"id\", \"store_id\", \"price\")"),
             ("(?2, ?1, 5)", "(?1, ?2, 5)"),
             ("conflict (\"store_id\", \"id\")", "conflict (\"id\")"),
             ("where t1.\"store_id\" = ?2", "where true"),

@@ -37,12 +37,8 @@ impl Expr {
                 all(left);
                 all(right);
             }
-            Node::Between {
-                value, low, high, ..
-            } => [value, low, high].into_iter().for_each(|e| e.each(visit)),
-            Node::Like { value, pattern, .. } => {
-                [value, pattern].into_iter().for_each(|e| e.each(visit))
-            }
+            Node::Between { value, low, high, .. } => [value, low, high].into_iter().for_each(|e| e.each(visit)),
+            Node::Like { value, pattern, .. } => [value, pattern].into_iter().for_each(|e| e.each(visit)),
             Node::InList { value, list, .. } => {
                 value.each(visit);
                 list.iter().for_each(|e| e.each(visit));
@@ -51,9 +47,7 @@ impl Expr {
                 all(values);
                 query.each(visit);
             }
-            Node::InArray { value, array, .. } => {
-                [value, array].into_iter().for_each(|e| e.each(visit))
-            }
+            Node::InArray { value, array, .. } => [value, array].into_iter().for_each(|e| e.each(visit)),
             Node::Exists { query, .. } | Node::Scalar(query) => query.each(visit),
             Node::Case {
                 operand,
@@ -76,10 +70,7 @@ impl Expr {
 
 impl Aggregate {
     fn each<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr) -> bool) {
-        self.arguments
-            .iter()
-            .chain(&self.filter)
-            .for_each(|e| e.each(visit));
+        self.arguments.iter().chain(&self.filter).for_each(|e| e.each(visit));
         orders(&self.order, visit);
         if let Some(window) = &self.over {
             window.partition.iter().for_each(|e| e.each(visit));
@@ -90,16 +81,10 @@ impl Aggregate {
 
 impl Query {
     pub(super) fn each<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr) -> bool) {
-        self.with
-            .tables
-            .iter()
-            .for_each(|table| table.query.each(visit));
+        self.with.tables.iter().for_each(|table| table.query.each(visit));
         self.body.each(visit);
         orders(&self.order, visit);
-        self.limit
-            .iter()
-            .chain(&self.offset)
-            .for_each(|e| e.each(visit));
+        self.limit.iter().chain(&self.offset).for_each(|e| e.each(visit));
     }
 }
 
@@ -108,9 +93,7 @@ impl Query {
     pub(super) fn reads(&self, wanted: &dyn Fn(&Source) -> bool) -> bool {
         let mut found = self.lists(wanted);
         self.each(&mut |part| {
-            if let Node::Scalar(query) | Node::Exists { query, .. } | Node::InQuery { query, .. } =
-                &part.node
-            {
+            if let Node::Scalar(query) | Node::Exists { query, .. } | Node::InQuery { query, .. } = &part.node {
                 found |= query.lists(wanted);
             }
             !found
@@ -120,19 +103,13 @@ impl Query {
 
     /// As [`Query::reads`], in FROM and WITH only.
     fn lists(&self, wanted: &dyn Fn(&Source) -> bool) -> bool {
-        self.with
-            .tables
-            .iter()
-            .any(|table| table.query.lists(wanted))
-            || self.body.lists(wanted)
+        self.with.tables.iter().any(|table| table.query.lists(wanted)) || self.body.lists(wanted)
     }
 }
 
 impl Body {
     fn lists(&self, wanted: &dyn Fn(&Source) -> bool) -> bool {
-        let source = |source: &Source| {
-            wanted(source) || matches!(source, Source::Query(query) if query.lists(wanted))
-        };
+        let source = |source: &Source| wanted(source) || matches!(source, Source::Query(query) if query.lists(wanted));
         match self {
             Body::Select(select) => select.from.iter().any(|from| source(&from.source)),
             Body::Set { left, right, .. } => left.lists(wanted) || right.lists(wanted),

@@ -14,11 +14,7 @@ pub(super) const HEAVIEST: u32 = 64;
 impl Checker<'_> {
     /// Checks one expression. `want` is the kind that an argument, NULL or literal takes here; others keep their own.
     #[recursive::recursive]
-    pub(super) fn expr(
-        &mut self,
-        expr: &ast::Expr,
-        want: Option<ColumnType>,
-    ) -> Result<Expr, Refusal> {
+    pub(super) fn expr(&mut self, expr: &ast::Expr, want: Option<ColumnType>) -> Result<Expr, Refusal> {
         let checked = self
             .deeper(|checker| checker.node(expr, want))
             .map_err(|refusal| refusal.within(expr.span()))?;
@@ -61,11 +57,7 @@ impl Checker<'_> {
             E::IsNotUnknown(value) => self.boolean(value).map(|value| is_null(value, true)),
             E::IsDistinctFrom(left, right) => self.distinct(left, right, false),
             E::IsNotDistinctFrom(left, right) => self.distinct(left, right, true),
-            E::InList {
-                expr,
-                list,
-                negated,
-            } => self.in_list(expr, list, *negated),
+            E::InList { expr, list, negated } => self.in_list(expr, list, *negated),
             E::InSubquery {
                 expr,
                 subquery,
@@ -108,9 +100,7 @@ impl Checker<'_> {
                 refuse_if!(*is_some => "SOME is refused: write = any(…)");
                 match compare_op {
                     BinaryOperator::Eq => self.in_array(left, right, false),
-                    _ => Err(Refusal::not_allowed(
-                        "any() goes with = only: value = any($1)",
-                    )),
+                    _ => Err(Refusal::not_allowed("any() goes with = only: value = any($1)")),
                 }
             }
             E::AllOp {
@@ -119,9 +109,7 @@ impl Checker<'_> {
                 right,
             } => match compare_op {
                 BinaryOperator::NotEq => self.in_array(left, right, true),
-                _ => Err(Refusal::not_allowed(
-                    "all() goes with <> only: value <> all($1)",
-                )),
+                _ => Err(Refusal::not_allowed("all() goes with <> only: value <> all($1)")),
             },
             E::Cast {
                 kind,
@@ -138,9 +126,7 @@ impl Checker<'_> {
                 types::cast(value, kind)
             }
             E::Function(function) => self.function(function, want),
-            E::Substring { .. } | E::Trim { .. } | E::Position { .. } => {
-                self.special_function(expr)
-            }
+            E::Substring { .. } | E::Trim { .. } | E::Position { .. } => self.special_function(expr),
             E::Case {
                 case_token: _,
                 end_token: _,
@@ -172,18 +158,18 @@ impl Checker<'_> {
                 RefusalKind::UnknownFunction,
                 "ceil and floor are not offered: use round, or compute in the plugin",
             )),
-            E::SimilarTo { .. } | E::RLike { .. } => Err(Refusal::not_allowed(
-                "regular expressions are refused: use LIKE",
-            )),
+            E::SimilarTo { .. } | E::RLike { .. } => {
+                Err(Refusal::not_allowed("regular expressions are refused: use LIKE"))
+            }
             E::Array(_) => Err(Refusal::not_allowed(
                 "arrays are refused: pass a JSON array and write = any($1)",
             )),
             E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => Err(Refusal::not_allowed(
                 "grouping sets are refused: join several queries with UNION ALL",
             )),
-            E::Wildcard(_) | E::QualifiedWildcard(..) => Err(Refusal::not_allowed(
-                "* stands only in a select list or count(*)",
-            )),
+            E::Wildcard(_) | E::QualifiedWildcard(..) => {
+                Err(Refusal::not_allowed("* stands only in a select list or count(*)"))
+            }
             E::CompoundFieldAccess { .. }
             | E::JsonAccess { .. }
             | E::IsJson { .. }
@@ -200,39 +186,20 @@ impl Checker<'_> {
             | E::OuterJoin(_)
             | E::Prior(_)
             | E::Lambda(_)
-            | E::MemberOf(_) => Err(Refusal::not_allowed(format!(
-                "`{expr}` is not part of plugin SQL"
-            ))),
+            | E::MemberOf(_) => Err(Refusal::not_allowed(format!("`{expr}` is not part of plugin SQL"))),
         }
     }
 
-    fn is_boolean(
-        &mut self,
-        value: &ast::Expr,
-        truth: bool,
-        negated: bool,
-    ) -> Result<Expr, Refusal> {
+    fn is_boolean(&mut self, value: &ast::Expr, truth: bool, negated: bool) -> Result<Expr, Refusal> {
         let value = Box::new(self.boolean(value)?);
-        Ok(boolean(
-            Node::IsBoolean {
-                negated,
-                truth,
-                value,
-            },
-            false,
-        ))
+        Ok(boolean(Node::IsBoolean { negated, truth, value }, false))
     }
 
     fn is_null(&mut self, value: &ast::Expr, negated: bool) -> Result<Expr, Refusal> {
         Ok(is_null(self.expr(value, None)?, negated))
     }
 
-    fn distinct(
-        &mut self,
-        left: &ast::Expr,
-        right: &ast::Expr,
-        negated: bool,
-    ) -> Result<Expr, Refusal> {
+    fn distinct(&mut self, left: &ast::Expr, right: &ast::Expr, negated: bool) -> Result<Expr, Refusal> {
         let (left, right) = self.pair(left, right)?;
         comparable(&left, false)?;
         Ok(boolean(
@@ -245,12 +212,7 @@ impl Checker<'_> {
         ))
     }
 
-    fn in_list(
-        &mut self,
-        value: &ast::Expr,
-        list: &[ast::Expr],
-        negated: bool,
-    ) -> Result<Expr, Refusal> {
+    fn in_list(&mut self, value: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Expr, Refusal> {
         let exprs: Vec<&ast::Expr> = std::iter::once(value).chain(list).collect();
         let mut alike = self.alike(&exprs, None)?;
         let list = alike.split_off(1);
@@ -267,12 +229,7 @@ impl Checker<'_> {
         ))
     }
 
-    fn in_query(
-        &mut self,
-        value: &ast::Expr,
-        query: &ast::Query,
-        negated: bool,
-    ) -> Result<Expr, Refusal> {
+    fn in_query(&mut self, value: &ast::Expr, query: &ast::Query, negated: bool) -> Result<Expr, Refusal> {
         let values: Vec<&ast::Expr> = match value {
             ast::Expr::Tuple(values) => values.iter().collect(),
             value => vec![value],
@@ -301,23 +258,14 @@ impl Checker<'_> {
         ))
     }
 
-    fn in_array(
-        &mut self,
-        value: &ast::Expr,
-        array: &ast::Expr,
-        negated: bool,
-    ) -> Result<Expr, Refusal> {
+    fn in_array(&mut self, value: &ast::Expr, array: &ast::Expr, negated: bool) -> Result<Expr, Refusal> {
         let value = self.expr(value, None)?;
         if !matches!(value.kind, ColumnType::Text | ColumnType::Bigint) {
             return Err(Refusal::wrong_type(
                 "any() and all() compare text or bigint with a JSON array of the same",
             ));
         }
-        let array = self.expr_of(
-            array,
-            ColumnType::Jsonb,
-            "the list in any() or all(), a JSON array,",
-        )?;
+        let array = self.expr_of(array, ColumnType::Jsonb, "the list in any() or all(), a JSON array,")?;
         if !matches!(array.node, Node::Argument(_)) {
             return Err(Refusal::not_allowed(
                 "any() and all() take an argument: value = any($1)",
@@ -341,8 +289,7 @@ impl Checker<'_> {
         negated: bool,
     ) -> Result<Expr, Refusal> {
         let mut alike = self.alike(&[value, low, high], None)?.into_iter();
-        let (Some(value), Some(low), Some(high)) = (alike.next(), alike.next(), alike.next())
-        else {
+        let (Some(value), Some(low), Some(high)) = (alike.next(), alike.next(), alike.next()) else {
             return Err(Refusal::new(RefusalKind::Proof, "BETWEEN has three parts"));
         };
         comparable(&value, true)?;
@@ -414,9 +361,7 @@ impl Checker<'_> {
                 let (kind, nullable) = (value.kind, value.nullable);
                 let node = match value.node {
                     Node::Integer(number) if number > 0 => Node::Integer(-number),
-                    Node::Double(number) if !number.starts_with('-') => {
-                        Node::Double(format!("-{number}"))
-                    }
+                    Node::Double(number) if !number.starts_with('-') => Node::Double(format!("-{number}")),
                     _ => Node::Negative(Box::new(value)),
                 };
                 Ok(Expr {
@@ -485,10 +430,7 @@ impl Checker<'_> {
             parts.push(self.expr_of(part, ColumnType::Text, "each part of ||")?);
         }
         let nullable = parts.iter().any(|part| part.nullable);
-        let weight = parts
-            .iter()
-            .map(|part| part.weight)
-            .fold(0, u32::saturating_add);
+        let weight = parts.iter().map(|part| part.weight).fold(0, u32::saturating_add);
         Ok(Expr {
             node: Node::Concat(parts),
             kind: ColumnType::Text,
@@ -497,12 +439,7 @@ impl Checker<'_> {
         })
     }
 
-    fn compare(
-        &mut self,
-        left: &ast::Expr,
-        operator: Comparison,
-        right: &ast::Expr,
-    ) -> Result<Expr, Refusal> {
+    fn compare(&mut self, left: &ast::Expr, operator: Comparison, right: &ast::Expr) -> Result<Expr, Refusal> {
         if let (ast::Expr::Tuple(left), ast::Expr::Tuple(right)) = (left, right) {
             return self.compare_rows(left, operator, right);
         }
@@ -519,12 +456,7 @@ impl Checker<'_> {
         ))
     }
 
-    fn compare_rows(
-        &mut self,
-        left: &[ast::Expr],
-        operator: Comparison,
-        right: &[ast::Expr],
-    ) -> Result<Expr, Refusal> {
+    fn compare_rows(&mut self, left: &[ast::Expr], operator: Comparison, right: &[ast::Expr]) -> Result<Expr, Refusal> {
         if left.len() != right.len() || left.len() < 2 {
             return Err(Refusal::wrong_type(
                 "the two rows of a comparison need the same number of values, at least two",
@@ -582,12 +514,7 @@ impl Checker<'_> {
     }
 
     /// `a -> 'b' ->> 'c'` is one path: keys are constants, so that they cannot carry path syntax.
-    fn json_path(
-        &mut self,
-        left: &ast::Expr,
-        right: &ast::Expr,
-        as_text: bool,
-    ) -> Result<Expr, Refusal> {
+    fn json_path(&mut self, left: &ast::Expr, right: &ast::Expr, as_text: bool) -> Result<Expr, Refusal> {
         let step = json_step(right)?;
         let base = self.expr_of(left, ColumnType::Jsonb, "the value before -> or ->>")?;
         let weight = base.weight;
@@ -601,27 +528,14 @@ impl Checker<'_> {
         };
         path.push(step);
         // It prints more than once.
-        if as_text
-            && !matches!(
-                base.node,
-                Node::Column { .. } | Node::Excluded(_) | Node::Argument(_)
-            )
-        {
+        if as_text && !matches!(base.node, Node::Column { .. } | Node::Excluded(_) | Node::Argument(_)) {
             return Err(Refusal::not_allowed(
                 "->> reads a column or an argument: select the value in a subquery first",
             ));
         }
-        let kind = if as_text {
-            ColumnType::Text
-        } else {
-            ColumnType::Jsonb
-        };
+        let kind = if as_text { ColumnType::Text } else { ColumnType::Jsonb };
         Ok(Expr {
-            node: Node::JsonPath {
-                base,
-                path,
-                as_text,
-            },
+            node: Node::JsonPath { base, path, as_text },
             kind,
             nullable: true,
             weight,
@@ -653,21 +567,11 @@ impl Checker<'_> {
                 (Some(Box::new(operand)), conditions)
             }
         };
-        let results: Vec<&ast::Expr> = arms
-            .iter()
-            .map(|arm| &arm.result)
-            .chain(otherwise)
-            .collect();
+        let results: Vec<&ast::Expr> = arms.iter().map(|arm| &arm.result).chain(otherwise).collect();
         let mut results = self.alike(&results, want)?;
         let nullable = otherwise.is_none() || results.iter().any(|result| result.nullable);
-        let weight = results
-            .iter()
-            .map(|result| result.weight)
-            .max()
-            .unwrap_or(1);
-        let kind = results
-            .first()
-            .map_or(ColumnType::Text, |result| result.kind);
+        let weight = results.iter().map(|result| result.weight).max().unwrap_or(1);
+        let kind = results.first().map_or(ColumnType::Text, |result| result.kind);
         let otherwise = otherwise.and_then(|_| results.pop()).map(Box::new);
         let arms = conditions.into_iter().zip(results).collect();
         Ok(Expr {
@@ -751,9 +655,7 @@ pub(super) fn comparable(value: &Expr, ordered: bool) -> Result<(), Refusal> {
         ColumnType::Jsonb => Err(Refusal::wrong_type(
             "jsonb cannot be compared, sorted or grouped: take a field of it with ->> first",
         )),
-        ColumnType::Bytea if ordered => Err(Refusal::wrong_type(
-            "bytea has no order that both engines share",
-        )),
+        ColumnType::Bytea if ordered => Err(Refusal::wrong_type("bytea has no order that both engines share")),
         _ => Ok(()),
     }
 }
@@ -773,22 +675,14 @@ pub(super) fn number(value: Expr) -> Result<Expr, Refusal> {
 
 /// A constant key or position of a JSON path.
 pub(super) fn json_step(expr: &ast::Expr) -> Result<JsonStep, Refusal> {
-    let constant = || {
-        Refusal::not_allowed(
-            "a JSON path takes constant keys: data ->> 'key', or a position from 0",
-        )
-    };
+    let constant = || Refusal::not_allowed("a JSON path takes constant keys: data ->> 'key', or a position from 0");
     let ast::Expr::Value(value) = expr else {
         return Err(constant());
     };
     match &value.value {
-        Value::SingleQuotedString(key)
-            if key.contains(['"', '\\']) || key.chars().any(char::is_control) =>
-        {
-            Err(Refusal::not_allowed(
-                "a JSON key may not contain quotes, backslashes or control characters",
-            ))
-        }
+        Value::SingleQuotedString(key) if key.contains(['"', '\\']) || key.chars().any(char::is_control) => Err(
+            Refusal::not_allowed("a JSON key may not contain quotes, backslashes or control characters"),
+        ),
         Value::SingleQuotedString(key) => Ok(JsonStep::Key(key.clone())),
         Value::Number(digits, false) => digits.parse().map(JsonStep::Index).map_err(|_| constant()),
         _ => Err(constant()),

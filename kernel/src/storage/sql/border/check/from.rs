@@ -1,8 +1,6 @@
 //! FROM: every table becomes a slice, every view its own plugin's query.
 
-use sqlparser::ast::{
-    self, FunctionArg, FunctionArgExpr, JoinConstraint, JoinOperator, TableFactor, TableWithJoins,
-};
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, JoinConstraint, JoinOperator, TableFactor, TableWithJoins};
 
 use super::super::ColumnType;
 use super::super::names;
@@ -16,10 +14,7 @@ use super::{Checker, MOST_SOURCES, types};
 
 impl Checker<'_> {
     /// Tables of one FROM see those before them in ON, and never in a subquery (that would be LATERAL).
-    pub(super) fn from(
-        &mut self,
-        list: &[TableWithJoins],
-    ) -> Result<(Vec<From>, Vec<Visible>), Refusal> {
+    pub(super) fn from(&mut self, list: &[TableWithJoins]) -> Result<(Vec<From>, Vec<Visible>), Refusal> {
         let (mut from, mut tables) = (Vec::new(), Vec::new());
         for TableWithJoins { relation, joins } in list {
             let source = self.factor(relation)?;
@@ -60,9 +55,7 @@ impl Checker<'_> {
                     | JoinOperator::ArrayJoin
                     | JoinOperator::LeftArrayJoin
                     | JoinOperator::InnerArrayJoin => {
-                        return Err(Refusal::not_allowed(
-                            "joins are JOIN, LEFT JOIN and CROSS JOIN",
-                        ));
+                        return Err(Refusal::not_allowed("joins are JOIN, LEFT JOIN and CROSS JOIN"));
                     }
                 };
                 self.join(&mut from, &mut tables, source, constraint, left)?;
@@ -103,22 +96,14 @@ impl Checker<'_> {
                     .ok_or_else(|| Refusal::new(RefusalKind::Proof, "scopes do not nest"))?;
                 table.outer_joined = left;
                 tables.push(table);
-                if left {
-                    Join::Left(on)
-                } else {
-                    Join::Inner(on)
-                }
+                if left { Join::Left(on) } else { Join::Inner(on) }
             }
         };
         from.push(From { id, source, join });
         Ok(())
     }
 
-    fn on(
-        &mut self,
-        constraint: &JoinConstraint,
-        tables: &mut Vec<Visible>,
-    ) -> Result<Expr, Refusal> {
+    fn on(&mut self, constraint: &JoinConstraint, tables: &mut Vec<Visible>) -> Result<Expr, Refusal> {
         match constraint {
             JoinConstraint::On(condition) => {
                 let visible = std::mem::take(tables);
@@ -127,8 +112,7 @@ impl Checker<'_> {
                     phase: super::scope::Phase::Rows,
                     aggregated: false,
                 };
-                let (condition, frame) =
-                    self.within(frame, |checker| checker.boolean(condition))?;
+                let (condition, frame) = self.within(frame, |checker| checker.boolean(condition))?;
                 *tables = frame.tables;
                 Ok(condition)
             }
@@ -144,12 +128,8 @@ impl Checker<'_> {
                     weight: 1,
                 })
             }
-            JoinConstraint::Natural => Err(Refusal::not_allowed(
-                "NATURAL JOIN is refused: write ON a.id = b.a_id",
-            )),
-            JoinConstraint::None => Err(Refusal::not_allowed(
-                "JOIN needs ON: for all pairs write CROSS JOIN",
-            )),
+            JoinConstraint::Natural => Err(Refusal::not_allowed("NATURAL JOIN is refused: write ON a.id = b.a_id")),
+            JoinConstraint::None => Err(Refusal::not_allowed("JOIN needs ON: for all pairs write CROSS JOIN")),
         }
     }
 
@@ -222,10 +202,7 @@ impl Checker<'_> {
                 let query = self.query(subquery, &Want::default())?;
                 let (id, columns) = (self.name(), columns_of(&query.columns));
                 let (written, columns) = aliased(alias, columns)?;
-                Ok((
-                    Source::Query(Box::new(query)),
-                    Visible::new(written, id, columns),
-                ))
+                Ok((Source::Query(Box::new(query)), Visible::new(written, id, columns)))
             }
             TableFactor::NestedJoin { .. } => Err(Refusal::not_allowed(
                 "parentheses around joins are refused: write the joins one after the other",
@@ -247,37 +224,23 @@ impl Checker<'_> {
         }
     }
 
-    fn table(
-        &mut self,
-        name: &ast::ObjectName,
-        alias: Option<&ast::TableAlias>,
-    ) -> Result<(Source, Visible), Refusal> {
+    fn table(&mut self, name: &ast::ObjectName, alias: Option<&ast::TableAlias>) -> Result<(Source, Visible), Refusal> {
         let parts: Vec<&ast::Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
         match parts.as_slice() {
             [table] if name.0.len() == 1 => {
                 let written = names::written(table);
-                match self
-                    .common
-                    .iter_mut()
-                    .rev()
-                    .find(|entry| entry.written == written)
-                {
+                match self.common.iter_mut().rev().find(|entry| entry.written == written) {
                     Some(entry) => {
                         entry.uses = entry.uses.map(|uses| uses + 1);
                         let (common, columns) = (entry.id, entry.columns.clone());
                         let id = self.name();
                         let (written, columns) = or_aliased(alias, written, columns)?;
-                        Ok((
-                            Source::CommonTable(common),
-                            Visible::new(written, id, columns),
-                        ))
+                        Ok((Source::CommonTable(common), Visible::new(written, id, columns)))
                     }
                     None => self.own_table(table, &written, alias),
                 }
             }
-            [plugin, table]
-                if name.0.len() == 2 && names::written(plugin) == self.schema.plugin =>
-            {
+            [plugin, table] if name.0.len() == 2 && names::written(plugin) == self.schema.plugin => {
                 self.own_table(table, &names::written(table), alias)
             }
             [plugin, view] if name.0.len() == 2 => self.foreign_view(plugin, view, alias),
@@ -300,11 +263,7 @@ impl Checker<'_> {
             .table(written)
             .ok_or_else(|| self.no_table(written).within(ident.span))?;
         self.touches(&schema.plugin, written, false);
-        let columns: Vec<String> = table
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .collect();
+        let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
         let source = Source::Slice {
             plugin: schema.plugin.clone(),
             table: written.to_owned(),
@@ -336,10 +295,7 @@ impl Checker<'_> {
     ) -> Result<(Source, Visible), Refusal> {
         let (owner, name) = (names::written(plugin), names::written(view));
         let views = self.views;
-        let Some(found) = views
-            .iter()
-            .find(|view| view.plugin == owner && view.name == name)
-        else {
+        let Some(found) = views.iter().find(|view| view.plugin == owner && view.name == name) else {
             return Err(Refusal::new(
                 RefusalKind::UnknownName,
                 format!(
@@ -358,10 +314,7 @@ impl Checker<'_> {
         }
         let (id, columns) = (self.name(), columns_of(&query.columns));
         let (written, columns) = or_aliased(alias, name, columns)?;
-        Ok((
-            Source::Query(Box::new(query)),
-            Visible::new(written, id, columns),
-        ))
+        Ok((Source::Query(Box::new(query)), Visible::new(written, id, columns)))
     }
 
     pub(super) fn view_text(&mut self, text: &str) -> Result<Query, Refusal> {
@@ -373,10 +326,7 @@ impl Checker<'_> {
         let query = self.query(query, &Want::default())?;
         refuse_if!(self.locks => "a view locks no rows");
         for (index, column) in query.columns.iter().enumerate() {
-            if query.columns[..index]
-                .iter()
-                .any(|other| other.name == column.name)
-            {
+            if query.columns[..index].iter().any(|other| other.name == column.name) {
                 return Err(Refusal::new(
                     RefusalKind::AmbiguousName,
                     format!("the view has two columns {}", column.name),
@@ -397,14 +347,11 @@ impl Checker<'_> {
         if written != "json_rows" {
             return Err(Refusal::new(
                 RefusalKind::UnknownFunction,
-                format!(
-                    "{written} is not a table here: the one table function is json_rows($1) as r(name type, …)"
-                ),
+                format!("{written} is not a table here: the one table function is json_rows($1) as r(name type, …)"),
             ));
         }
         let usage = || Refusal::not_allowed("write json_rows($1) as r(name type, …)");
-        let ([FunctionArg::Unnamed(FunctionArgExpr::Expr(rows))], Some(alias)) = (args, alias)
-        else {
+        let ([FunctionArg::Unnamed(FunctionArgExpr::Expr(rows))], Some(alias)) = (args, alias) else {
             return Err(usage());
         };
         let rows = self.within_rows(Vec::new(), |checker| {
@@ -442,13 +389,7 @@ impl Checker<'_> {
             weight: 1,
         });
         let table = Visible::new(names::written(name), self.name(), visible.collect());
-        Ok((
-            Source::JsonRows {
-                rows,
-                columns: kinds,
-            },
-            table,
-        ))
+        Ok((Source::JsonRows { rows, columns: kinds }, table))
     }
 
     /// Runs `step` with one table's columns in scope, under the name that DDL prints them by.
@@ -460,10 +401,7 @@ impl Checker<'_> {
         let schema = self.schema;
         let found = schema.table(table).ok_or_else(|| self.no_table(table))?;
         let id: Id = super::super::dialect::BARE;
-        self.within_rows(
-            vec![Visible::new(table.to_owned(), id, recorded(found))],
-            step,
-        )
+        self.within_rows(vec![Visible::new(table.to_owned(), id, recorded(found))], step)
     }
 }
 
@@ -478,10 +416,7 @@ pub(super) fn recorded(table: &super::super::schema::Table) -> Vec<VisibleColumn
     table.columns.iter().map(visible).collect()
 }
 
-fn aliased(
-    alias: &ast::TableAlias,
-    columns: Vec<VisibleColumn>,
-) -> Result<(String, Vec<VisibleColumn>), Refusal> {
+fn aliased(alias: &ast::TableAlias, columns: Vec<VisibleColumn>) -> Result<(String, Vec<VisibleColumn>), Refusal> {
     let ast::TableAlias {
         explicit: _,
         name,

@@ -1,8 +1,7 @@
 //! The functions that plugin SQL has. One that is not in these two tables does not exist.
 
 use sqlparser::ast::{
-    self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments,
+    self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
 };
 
 use super::super::ColumnType::{self, Bigint, Boolean, Double, Jsonb, Text, Timestamptz};
@@ -71,25 +70,15 @@ fn instead(name: &str) -> &'static str {
         "ifnull" | "nvl" => ": use coalesce",
         "char_length" | "character_length" => ": use length",
         "instr" | "position" => ": use strpos",
-        "date_trunc" | "date_part" | "to_char" | "age" | "strftime" => {
-            ": compute times in the plugin"
-        }
-        "gen_random_uuid" | "uuid_generate_v4" | "random" => {
-            ": make ids in the plugin, with ids.new"
-        }
-        "nextval" | "currval" | "lastval" => {
-            ": there are no sequences; make ids in the plugin, with ids.new"
-        }
+        "date_trunc" | "date_part" | "to_char" | "age" | "strftime" => ": compute times in the plugin",
+        "gen_random_uuid" | "uuid_generate_v4" | "random" => ": make ids in the plugin, with ids.new",
+        "nextval" | "currval" | "lastval" => ": there are no sequences; make ids in the plugin, with ids.new",
         _ => "; docs/sql.md lists those that are",
     }
 }
 
 impl Checker<'_> {
-    pub(super) fn function(
-        &mut self,
-        function: &ast::Function,
-        want: Option<ColumnType>,
-    ) -> Result<Expr, Refusal> {
+    pub(super) fn function(&mut self, function: &ast::Function, want: Option<ColumnType>) -> Result<Expr, Refusal> {
         let ast::Function {
             name,
             uses_odbc_syntax,
@@ -152,9 +141,7 @@ impl Checker<'_> {
                 shorthand: _,
             } => {
                 let Some(from) = substring_from else {
-                    return Err(Refusal::not_allowed(
-                        "substring needs its start: substr(text, 1, 10)",
-                    ));
+                    return Err(Refusal::not_allowed("substring needs its start: substr(text, 1, 10)"));
                 };
                 let mut arguments: Vec<&ast::Expr> = vec![expr, from];
                 arguments.extend(substring_for.as_deref());
@@ -173,13 +160,8 @@ impl Checker<'_> {
                 arguments.extend(trim_characters.iter().flatten());
                 self.call(Function::Trim, "trim", &arguments, None)
             }
-            ast::Expr::Position { expr, r#in } => {
-                self.call(Function::Strpos, "strpos", &[r#in, expr], None)
-            }
-            _ => Err(Refusal::new(
-                RefusalKind::Proof,
-                "not a function with keywords",
-            )),
+            ast::Expr::Position { expr, r#in } => self.call(Function::Strpos, "strpos", &[r#in, expr], None),
+            _ => Err(Refusal::new(RefusalKind::Proof, "not a function with keywords")),
         }
     }
 
@@ -190,14 +172,13 @@ impl Checker<'_> {
         written: &[&ast::Expr],
         want: Option<ColumnType>,
     ) -> Result<Expr, Refusal> {
-        let count =
-            |allowed: std::ops::RangeInclusive<usize>| match allowed.contains(&written.len()) {
-                true => Ok(()),
-                false => Err(Refusal::wrong_type(format!(
-                    "{name} does not take {} arguments",
-                    written.len()
-                ))),
-            };
+        let count = |allowed: std::ops::RangeInclusive<usize>| match allowed.contains(&written.len()) {
+            true => Ok(()),
+            false => Err(Refusal::wrong_type(format!(
+                "{name} does not take {} arguments",
+                written.len()
+            ))),
+        };
         let (arguments, kind) = match function {
             Function::Now => {
                 count(0..=0)?;
@@ -211,10 +192,7 @@ impl Checker<'_> {
             }
             Function::Round => {
                 count(1..=1)?;
-                (
-                    vec![self.expr_of(written[0], Double, "the argument of round")?],
-                    Double,
-                )
+                (vec![self.expr_of(written[0], Double, "the argument of round")?], Double)
             }
             Function::Lower | Function::Upper => {
                 count(1..=1)?;
@@ -257,9 +235,7 @@ impl Checker<'_> {
                     let position = self.expr_of(position, Bigint, "a position in substr")?;
                     // It prints more than once.
                     if !matches!(position.node, Node::Integer(_) | Node::Argument(_)) {
-                        return Err(Refusal::not_allowed(
-                            "substr takes constants or arguments as positions",
-                        ));
+                        return Err(Refusal::not_allowed("substr takes constants or arguments as positions"));
                     }
                     arguments.push(position);
                 }
@@ -348,13 +324,11 @@ impl Checker<'_> {
     fn json_key(&mut self, key: &ast::Expr) -> Result<Expr, Refusal> {
         let key = self.expr_of(key, Text, "a JSON key")?;
         match &key.node {
-            Node::Text(text) if text.contains(['"', '\\']) => Err(Refusal::not_allowed(
-                "a JSON key may not contain quotes or backslashes",
-            )),
+            Node::Text(text) if text.contains(['"', '\\']) => {
+                Err(Refusal::not_allowed("a JSON key may not contain quotes or backslashes"))
+            }
             Node::Text(_) | Node::Argument(_) => Ok(key),
-            _ => Err(Refusal::not_allowed(
-                "a JSON key is a constant or an argument",
-            )),
+            _ => Err(Refusal::not_allowed("a JSON key is a constant or an argument")),
         }
     }
 
@@ -410,11 +384,7 @@ impl Checker<'_> {
             clauses,
         } = list;
         let distinct = matches!(duplicate_treatment, Some(DuplicateTreatment::Distinct));
-        let inside = if over.is_some() {
-            Phase::Groups
-        } else {
-            Phase::Argument
-        };
+        let inside = if over.is_some() { Phase::Groups } else { Phase::Argument };
         let (arguments, order, filter) = self.in_phase(inside, |checker| {
             let arguments = checker.aggregate_arguments(function, name, args)?;
             let order = match clauses.as_slice() {
@@ -472,16 +442,12 @@ impl Checker<'_> {
         name: &str,
         args: &[FunctionArg],
     ) -> Result<Vec<Expr>, Refusal> {
-        if let (AggregateFunction::Count, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]) =
-            (function, args)
-        {
+        if let (AggregateFunction::Count, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]) = (function, args) {
             return Ok(Vec::new());
         }
         let args = plain(args, name)?;
         let counted = match function {
-            AggregateFunction::RowNumber
-            | AggregateFunction::Rank
-            | AggregateFunction::DenseRank => 0,
+            AggregateFunction::RowNumber | AggregateFunction::Rank | AggregateFunction::DenseRank => 0,
             AggregateFunction::StringAgg => 2,
             _ => 1,
         };
@@ -498,9 +464,7 @@ impl Checker<'_> {
             AggregateFunction::Average => self.expr_of(first, Double, "the argument of avg")?,
             AggregateFunction::Sum => self.expr(first, None).and_then(number)?,
             AggregateFunction::BoolAnd | AggregateFunction::BoolOr => self.boolean(first)?,
-            AggregateFunction::StringAgg => {
-                self.expr_of(first, Text, "the argument of string_agg")?
-            }
+            AggregateFunction::StringAgg => self.expr_of(first, Text, "the argument of string_agg")?,
             AggregateFunction::JsonAgg => self.json_value(first)?,
             AggregateFunction::Max | AggregateFunction::Min => {
                 let value = self.expr(first, None)?;
@@ -518,9 +482,7 @@ impl Checker<'_> {
         if let Some(separator) = args.get(1) {
             let separator = self.expr_of(separator, Text, "the separator of string_agg")?;
             if !matches!(separator.node, Node::Text(_)) {
-                return Err(Refusal::not_allowed(
-                    "the separator of string_agg is a constant",
-                ));
+                return Err(Refusal::not_allowed("the separator of string_agg is a constant"));
             }
             arguments.push(separator);
         }
@@ -573,17 +535,14 @@ fn called(function: Function, arguments: Vec<Expr>, kind: ColumnType) -> Expr {
     };
     let weights = arguments.iter().map(|argument| argument.weight);
     let weight = match (function, kind) {
-        (Function::JsonArray | Function::JsonObject | Function::JsonSet, _) => {
-            weights.fold(1, u32::saturating_add)
-        }
+        (Function::JsonArray | Function::JsonObject | Function::JsonSet, _) => weights.fold(1, u32::saturating_add),
         (Function::Replace, _) => match arguments.as_slice() {
             // Each letter may become the replacement.
             [
                 value,
                 _,
                 Expr {
-                    node: Node::Text(by),
-                    ..
+                    node: Node::Text(by), ..
                 },
             ] => value.weight.saturating_mul((by.len() as u32).max(1)),
             _ => u32::MAX,
@@ -592,10 +551,7 @@ fn called(function: Function, arguments: Vec<Expr>, kind: ColumnType) -> Expr {
         _ => 1,
     };
     Expr {
-        node: Node::Call {
-            function,
-            arguments,
-        },
+        node: Node::Call { function, arguments },
         kind,
         nullable,
         weight,
@@ -603,10 +559,7 @@ fn called(function: Function, arguments: Vec<Expr>, kind: ColumnType) -> Expr {
 }
 
 fn takes_order(function: AggregateFunction) -> bool {
-    matches!(
-        function,
-        AggregateFunction::JsonAgg | AggregateFunction::StringAgg
-    )
+    matches!(function, AggregateFunction::JsonAgg | AggregateFunction::StringAgg)
 }
 
 /// The kind of an aggregate's answer, and whether it can be NULL.
@@ -633,15 +586,11 @@ fn plain<'e>(args: &'e [FunctionArg], name: &str) -> Result<Vec<&'e ast::Expr>, 
     let expr = |arg: &'e FunctionArg| match arg {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
         FunctionArg::Unnamed(
-            FunctionArgExpr::QualifiedWildcard(_)
-            | FunctionArgExpr::Wildcard
-            | FunctionArgExpr::WildcardWithOptions(_),
-        ) => Err(Refusal::not_allowed(format!(
-            "* is not an argument of {name}"
-        ))),
-        FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => Err(Refusal::not_allowed(
-            format!("{name} takes its arguments by position"),
-        )),
+            FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::Wildcard | FunctionArgExpr::WildcardWithOptions(_),
+        ) => Err(Refusal::not_allowed(format!("* is not an argument of {name}"))),
+        FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
+            Err(Refusal::not_allowed(format!("{name} takes its arguments by position")))
+        }
     };
     args.iter().map(expr).collect()
 }

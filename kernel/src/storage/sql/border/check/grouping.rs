@@ -26,9 +26,7 @@ pub(super) fn check(expr: &Expr, group: &[Expr], own: &[Id]) -> Result<(), Refus
         None => Ok(()),
         Some(name) => Err(Refusal::new(
             RefusalKind::Grouping,
-            format!(
-                "the column {name} is neither in GROUP BY nor inside an aggregate: add it to GROUP BY"
-            ),
+            format!("the column {name} is neither in GROUP BY nor inside an aggregate: add it to GROUP BY"),
         )),
     }
 }
@@ -46,10 +44,7 @@ pub(super) fn has_plain_aggregate(expr: &Expr) -> bool {
 pub(super) fn has_subquery(expr: &Expr) -> bool {
     let mut found = false;
     expr.each(&mut |part| {
-        found |= matches!(
-            part.node,
-            Node::Scalar(_) | Node::Exists { .. } | Node::InQuery { .. }
-        );
+        found |= matches!(part.node, Node::Scalar(_) | Node::Exists { .. } | Node::InQuery { .. });
         !found
     });
     found

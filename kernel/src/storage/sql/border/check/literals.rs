@@ -13,11 +13,7 @@ use super::{Checker, parse};
 const FIXED_WIDTH_UTC: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
 
 impl Checker<'_> {
-    pub(super) fn value(
-        &mut self,
-        value: &ValueWithSpan,
-        want: Option<ColumnType>,
-    ) -> Result<Expr, Refusal> {
+    pub(super) fn value(&mut self, value: &ValueWithSpan, want: Option<ColumnType>) -> Result<Expr, Refusal> {
         match &value.value {
             Value::Placeholder(name) => self.argument(name, want),
             Value::Null => match want {
@@ -57,18 +53,11 @@ impl Checker<'_> {
     fn argument(&mut self, name: &str, want: Option<ColumnType>) -> Result<Expr, Refusal> {
         let number = parse::number_of(name)
             .filter(|number| *number <= self.arguments.len())
-            .ok_or_else(|| {
-                Refusal::new(
-                    RefusalKind::Parameters,
-                    format!("{name} is not an argument here"),
-                )
-            })?;
+            .ok_or_else(|| Refusal::new(RefusalKind::Parameters, format!("{name} is not an argument here")))?;
         let kind = self.arguments[number - 1].or(want).ok_or_else(|| {
             Refusal::new(
                 RefusalKind::Parameters,
-                format!(
-                    "nothing here tells the type of {name}: write for example cast({name} as text)"
-                ),
+                format!("nothing here tells the type of {name}: write for example cast({name} as text)"),
             )
         })?;
         self.arguments[number - 1] = Some(kind);
@@ -79,21 +68,12 @@ impl Checker<'_> {
 pub(super) fn is_literal(expr: &Expr) -> bool {
     matches!(
         expr.node,
-        Node::Null
-            | Node::Text(_)
-            | Node::Integer(_)
-            | Node::Double(_)
-            | Node::Boolean(_)
-            | Node::Timestamp(_)
+        Node::Null | Node::Text(_) | Node::Integer(_) | Node::Double(_) | Node::Boolean(_) | Node::Timestamp(_)
     )
 }
 
 pub(super) fn double(value: f64) -> Expr {
-    literal(
-        Node::Double(format!("{value:?}")),
-        ColumnType::Double,
-        false,
-    )
+    literal(Node::Double(format!("{value:?}")), ColumnType::Double, false)
 }
 
 fn literal(node: Node, kind: ColumnType, nullable: bool) -> Expr {
@@ -123,30 +103,16 @@ fn string(text: &str, want: Option<ColumnType>) -> Result<Expr, Refusal> {
     match want {
         Some(ColumnType::Timestamptz) => {
             let time = DateTime::parse_from_rfc3339(text).map_err(|_| {
-                Refusal::wrong_type(format!(
-                    "'{text}' is not a time: write it as '2026-01-31T12:00:00Z'"
-                ))
+                Refusal::wrong_type(format!("'{text}' is not a time: write it as '2026-01-31T12:00:00Z'"))
             })?;
             let fixed = time.with_timezone(&Utc).format(FIXED_WIDTH_UTC).to_string();
-            Ok(literal(
-                Node::Timestamp(fixed),
-                ColumnType::Timestamptz,
-                false,
-            ))
+            Ok(literal(Node::Timestamp(fixed), ColumnType::Timestamptz, false))
         }
         Some(ColumnType::Jsonb) => {
             serde_json::from_str::<serde::de::IgnoredAny>(text)
                 .map_err(|error| Refusal::wrong_type(format!("'{text}' is not JSON: {error}")))?;
-            Ok(literal(
-                Node::Text(text.trim().to_owned()),
-                ColumnType::Jsonb,
-                false,
-            ))
+            Ok(literal(Node::Text(text.trim().to_owned()), ColumnType::Jsonb, false))
         }
-        _ => Ok(literal(
-            Node::Text(text.to_owned()),
-            ColumnType::Text,
-            false,
-        )),
+        _ => Ok(literal(Node::Text(text.to_owned()), ColumnType::Text, false)),
     }
 }

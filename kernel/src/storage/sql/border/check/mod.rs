@@ -39,11 +39,7 @@ pub(super) struct Checked {
     pub writes: bool,
 }
 
-pub(super) fn statement(
-    schema: &Schema,
-    views: &[ForeignView],
-    parsed: &Parsed,
-) -> Result<Checked, Refusal> {
+pub(super) fn statement(schema: &Schema, views: &[ForeignView], parsed: &Parsed) -> Result<Checked, Refusal> {
     let mut checker = Checker::new(schema, views, parsed.arguments);
     let (statement, columns) = checker.statement(&parsed.statement)?;
     let argument_types = checker.resolved_arguments()?;
@@ -64,35 +60,21 @@ pub(super) fn view(schema: &Schema, text: &str) -> Result<(), Refusal> {
 }
 
 /// Checks a condition over one table's columns, for a CHECK constraint or a partial index.
-pub(super) fn condition(
-    schema: &Schema,
-    table: &str,
-    condition: &ast::Expr,
-) -> Result<super::tree::Expr, Refusal> {
+pub(super) fn condition(schema: &Schema, table: &str, condition: &ast::Expr) -> Result<super::tree::Expr, Refusal> {
     let mut checker = Checker::new(schema, &[], 0);
     checker.over_table(table, |checker| checker.boolean(condition))
 }
 
 /// Checks an expression over one table's columns, for an index key.
-pub(super) fn over_columns(
-    schema: &Schema,
-    table: &str,
-    key: &ast::Expr,
-) -> Result<super::tree::Expr, Refusal> {
+pub(super) fn over_columns(schema: &Schema, table: &str, key: &ast::Expr) -> Result<super::tree::Expr, Refusal> {
     let mut checker = Checker::new(schema, &[], 0);
     checker.over_table(table, |checker| checker.expr(key, None))
 }
 
 /// A constant of the given kind, for a column's default.
-pub(super) fn constant(
-    schema: &Schema,
-    value: &ast::Expr,
-    kind: ColumnType,
-) -> Result<super::tree::Expr, Refusal> {
+pub(super) fn constant(schema: &Schema, value: &ast::Expr, kind: ColumnType) -> Result<super::tree::Expr, Refusal> {
     let mut checker = Checker::new(schema, &[], 0);
-    let value = checker.within_rows(Vec::new(), |checker| {
-        checker.expr_of(value, kind, "the default")
-    })?;
+    let value = checker.within_rows(Vec::new(), |checker| checker.expr_of(value, kind, "the default"))?;
     let mut constant = true;
     value.each(&mut |part| {
         constant &= literals::is_literal(part);
@@ -138,10 +120,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn statement(
-        &mut self,
-        statement: &ast::Statement,
-    ) -> Result<(Statement, Vec<OutputColumn>), Refusal> {
+    fn statement(&mut self, statement: &ast::Statement) -> Result<(Statement, Vec<OutputColumn>), Refusal> {
         match statement {
             ast::Statement::Query(query) => self.top_query(query),
             ast::Statement::Insert(insert) => self.insert(With::default(), insert),
@@ -150,9 +129,9 @@ impl<'a> Checker<'a> {
             ast::Statement::CreateTable(_)
             | ast::Statement::CreateIndex(_)
             | ast::Statement::AlterTable(_)
-            | ast::Statement::Drop { .. } => Err(Refusal::not_allowed(
-                "schema changes belong in the plugin's migrations",
-            )),
+            | ast::Statement::Drop { .. } => {
+                Err(Refusal::not_allowed("schema changes belong in the plugin's migrations"))
+            }
             ast::Statement::StartTransaction { .. }
             | ast::Statement::Commit { .. }
             | ast::Statement::Rollback { .. } => Err(Refusal::not_allowed(
@@ -168,9 +147,7 @@ impl<'a> Checker<'a> {
     /// WITH before a query, or before INSERT, UPDATE or DELETE.
     fn top_query(&mut self, query: &ast::Query) -> Result<(Statement, Vec<OutputColumn>), Refusal> {
         let write = match query.body.as_ref() {
-            ast::SetExpr::Insert(write)
-            | ast::SetExpr::Update(write)
-            | ast::SetExpr::Delete(write) => write,
+            ast::SetExpr::Insert(write) | ast::SetExpr::Update(write) | ast::SetExpr::Delete(write) => write,
             _ => {
                 let query = self.query(query, &query::Want::default())?;
                 let columns = query
@@ -211,9 +188,7 @@ impl<'a> Checker<'a> {
             ast::Statement::Insert(insert) => self.insert(with, insert),
             ast::Statement::Update(update) => self.update(with, update),
             ast::Statement::Delete(delete) => self.delete(with, delete),
-            _ => Err(Refusal::not_allowed(
-                "only INSERT, UPDATE and DELETE follow WITH",
-            )),
+            _ => Err(Refusal::not_allowed("only INSERT, UPDATE and DELETE follow WITH")),
         }
     }
 
@@ -256,10 +231,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn deeper<T>(
-        &mut self,
-        step: impl FnOnce(&mut Self) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+    fn deeper<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Refusal>) -> Result<T, Refusal> {
         if self.depth >= DEEPEST {
             return Err(Refusal::new(
                 RefusalKind::TooLarge,

@@ -20,11 +20,7 @@ impl Checker<'_> {
         let mut order = Vec::with_capacity(keys.len());
         for key in keys {
             order.push(match output_of(&key.expr, outputs)? {
-                Some(index) => sorted(
-                    OrderBy::Output(index),
-                    &outputs[index - 1].clone().into_key(),
-                    key,
-                )?,
+                Some(index) => sorted(OrderBy::Output(index), &outputs[index - 1].clone().into_key(), key)?,
                 None if distinct => {
                     return Err(Refusal::not_allowed(
                         "SELECT DISTINCT is sorted by the columns that it selects",
@@ -46,11 +42,7 @@ impl Checker<'_> {
         outputs: &[Output],
     ) -> Result<Vec<Order>, Refusal> {
         let sorted_by = |key: &ast::OrderByExpr| match output_of(&key.expr, outputs)? {
-            Some(index) => sorted(
-                OrderBy::Output(index),
-                &outputs[index - 1].clone().into_key(),
-                key,
-            ),
+            Some(index) => sorted(OrderBy::Output(index), &outputs[index - 1].clone().into_key(), key),
             None => Err(Refusal::not_allowed(
                 "the result of UNION, EXCEPT and INTERSECT is sorted by its columns only",
             )
@@ -60,11 +52,7 @@ impl Checker<'_> {
     }
 
     /// Sort keys that are plain expressions: those of windows and aggregates.
-    pub(super) fn sort_keys(
-        &mut self,
-        keys: &[ast::OrderByExpr],
-        what: &str,
-    ) -> Result<Vec<Order>, Refusal> {
+    pub(super) fn sort_keys(&mut self, keys: &[ast::OrderByExpr], what: &str) -> Result<Vec<Order>, Refusal> {
         let mut order = Vec::with_capacity(keys.len());
         for key in keys {
             if position(&key.expr)?.is_some() {
@@ -78,10 +66,7 @@ impl Checker<'_> {
         Ok(order)
     }
 
-    pub(super) fn limit(
-        &mut self,
-        clause: Option<&LimitClause>,
-    ) -> Result<(Option<Expr>, Option<Expr>), Refusal> {
+    pub(super) fn limit(&mut self, clause: Option<&LimitClause>) -> Result<(Option<Expr>, Option<Expr>), Refusal> {
         let Some(clause) = clause else {
             return Ok((None, None));
         };
@@ -91,15 +76,10 @@ impl Checker<'_> {
             limit_by,
         } = clause
         else {
-            return Err(Refusal::not_allowed(
-                "LIMIT a, b is refused: write LIMIT b OFFSET a",
-            ));
+            return Err(Refusal::not_allowed("LIMIT a, b is refused: write LIMIT b OFFSET a"));
         };
         refuse_if!(!limit_by.is_empty() => "LIMIT BY is refused");
-        let limit = limit
-            .as_ref()
-            .map(|limit| self.count(limit, "LIMIT"))
-            .transpose()?;
+        let limit = limit.as_ref().map(|limit| self.count(limit, "LIMIT")).transpose()?;
         let offset = offset
             .as_ref()
             .map(|offset| self.count(&offset.value, "OFFSET"))
@@ -109,14 +89,10 @@ impl Checker<'_> {
     }
 
     fn count(&mut self, count: &ast::Expr, what: &str) -> Result<Expr, Refusal> {
-        let count = self.within_rows(Vec::new(), |checker| {
-            checker.expr_of(count, ColumnType::Bigint, what)
-        })?;
+        let count = self.within_rows(Vec::new(), |checker| checker.expr_of(count, ColumnType::Bigint, what))?;
         match count.node {
             Node::Integer(_) | Node::Argument(_) => Ok(count),
-            _ => Err(Refusal::not_allowed(format!(
-                "{what} takes a number or an argument"
-            ))),
+            _ => Err(Refusal::not_allowed(format!("{what} takes a number or an argument"))),
         }
     }
 
@@ -150,11 +126,7 @@ impl Checker<'_> {
                     format!("no table {of} is in this FROM"),
                 ));
             }
-            if named.is_empty()
-                || named
-                    .iter()
-                    .any(|table| !table.lockable || table.outer_joined)
-            {
+            if named.is_empty() || named.iter().any(|table| !table.lockable || table.outer_joined) {
                 return Err(Refusal::not_allowed(
                     "FOR UPDATE locks rows of plain tables that are not left-joined: name them with FOR UPDATE OF",
                 ));
@@ -190,9 +162,7 @@ fn sort_list(order_by: Option<&ast::OrderBy>) -> Result<&[ast::OrderByExpr], Ref
     refuse_if!(interpolate.is_some() => "INTERPOLATE is refused");
     match kind {
         OrderByKind::Expressions(keys) => Ok(keys),
-        OrderByKind::All(_) => Err(Refusal::not_allowed(
-            "ORDER BY ALL is refused: name the columns",
-        )),
+        OrderByKind::All(_) => Err(Refusal::not_allowed("ORDER BY ALL is refused: name the columns")),
     }
 }
 
@@ -211,10 +181,7 @@ fn output_of(key: &ast::Expr, outputs: &[Output]) -> Result<Option<usize>, Refus
         return Ok(None);
     };
     let name = names::written(ident);
-    let mut named = outputs
-        .iter()
-        .enumerate()
-        .filter(|(_, output)| output.name == name);
+    let mut named = outputs.iter().enumerate().filter(|(_, output)| output.name == name);
     match (named.next(), named.next()) {
         (None, _) => Ok(None),
         (Some((index, _)), None) => Ok(Some(index + 1)),
@@ -255,9 +222,7 @@ fn sorted(by: OrderBy, value: &Expr, key: &ast::OrderByExpr) -> Result<Order, Re
         None | Some(ast::OrderBySort::Asc) => false,
         Some(ast::OrderBySort::Desc) => true,
         Some(_) => {
-            return Err(Refusal::not_allowed(
-                "ORDER BY … USING is refused: write ASC or DESC",
-            ));
+            return Err(Refusal::not_allowed("ORDER BY … USING is refused: write ASC or DESC"));
         }
     };
     let nulls_first = value.nullable.then(|| nulls_first.unwrap_or(descending));

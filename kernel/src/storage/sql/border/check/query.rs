@@ -5,9 +5,7 @@ use sqlparser::ast::{self, GroupByExpr, SelectItem, SetExpr, SetQuantifier};
 use super::super::ColumnType;
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
-use super::super::tree::{
-    Body, Expr, Id, Lock, Node, Order, OrderBy, Output, Query, Select, SetOperator, With,
-};
+use super::super::tree::{Body, Expr, Id, Lock, Node, Order, OrderBy, Output, Query, Select, SetOperator, With};
 use super::expr::comparable;
 use super::order::position;
 use super::scope::{Frame, Phase};
@@ -68,9 +66,7 @@ impl Checker<'_> {
                 columns,
                 locks,
             } = match unwrapped(body) {
-                SetExpr::Select(select) => {
-                    checker.select(select, order_by.as_ref(), locks, want)?
-                }
+                SetExpr::Select(select) => checker.select(select, order_by.as_ref(), locks, want)?,
                 body => {
                     refuse_if!(!locks.is_empty() => "FOR UPDATE goes with a plain SELECT");
                     let (body, columns) = checker.body(body, want)?;
@@ -104,17 +100,22 @@ impl Checker<'_> {
                 let selected = checker.select(select, None, &[], want)?;
                 Ok((selected.body, selected.columns))
             }
-            SetExpr::SetOperation { left, op, set_quantifier, right } => {
-                checker.set_operation(left, *op, set_quantifier, right, want)
-            }
+            SetExpr::SetOperation {
+                left,
+                op,
+                set_quantifier,
+                right,
+            } => checker.set_operation(left, *op, set_quantifier, right, want),
             SetExpr::Query(_) => Err(Refusal::not_allowed(
                 "ORDER BY and LIMIT inside one side of a UNION are refused: make it a subquery in FROM",
             )),
-            SetExpr::Values(_) => Err(Refusal::not_allowed("VALUES stands only in INSERT: pass rows with json_rows")),
+            SetExpr::Values(_) => Err(Refusal::not_allowed(
+                "VALUES stands only in INSERT: pass rows with json_rows",
+            )),
             SetExpr::Table(_) => Err(Refusal::not_allowed("TABLE is refused: write SELECT")),
-            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
-                Err(Refusal::not_allowed("a statement that writes stands alone, not inside another"))
-            }
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => Err(
+                Refusal::not_allowed("a statement that writes stands alone, not inside another"),
+            ),
         })
     }
 
@@ -222,23 +223,14 @@ impl Checker<'_> {
             aggregated: false,
         };
         let (parts, frame) = self.within(frame, |checker| {
-            let filter = selection
-                .as_ref()
-                .map(|filter| checker.boolean(filter))
-                .transpose()?;
-            let (items, names) =
-                checker.in_phase(Phase::Output, |checker| checker.items(projection, want))?;
+            let filter = selection.as_ref().map(|filter| checker.boolean(filter)).transpose()?;
+            let (items, names) = checker.in_phase(Phase::Output, |checker| checker.items(projection, want))?;
             let group = checker.group(group_by, &items, &names)?;
             let having = checker.in_phase(Phase::Groups, |checker| {
-                having
-                    .as_ref()
-                    .map(|having| checker.boolean(having))
-                    .transpose()
+                having.as_ref().map(|having| checker.boolean(having)).transpose()
             })?;
             let outputs = outputs(&items, &names);
-            let order = checker.in_phase(Phase::Output, |checker| {
-                checker.order(order_by, &outputs, distinct)
-            })?;
+            let order = checker.in_phase(Phase::Output, |checker| checker.order(order_by, &outputs, distinct))?;
             let locks = checker.locks(locks)?;
             Ok((filter, items, group, having, order, outputs, locks))
         })?;
@@ -282,11 +274,7 @@ impl Checker<'_> {
         })
     }
 
-    fn items(
-        &mut self,
-        projection: &[SelectItem],
-        want: &Want,
-    ) -> Result<(Vec<Expr>, Vec<String>), Refusal> {
+    fn items(&mut self, projection: &[SelectItem], want: &Want) -> Result<(Vec<Expr>, Vec<String>), Refusal> {
         let (mut items, mut names) = (Vec::new(), Vec::new());
         for item in projection {
             match item {
@@ -313,10 +301,7 @@ impl Checker<'_> {
                         items.push(column);
                     }
                 }
-                SelectItem::QualifiedWildcard(
-                    ast::SelectItemQualifiedWildcardKind::ObjectName(name),
-                    options,
-                ) => {
+                SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     plain_wildcard(options)?;
                     let table = names::single("the table", name)?;
                     // Only this query's own tables: `outer.*` has no meaning that both engines share.
@@ -334,9 +319,7 @@ impl Checker<'_> {
                     }
                 }
                 SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::Expr(_), _) => {
-                    return Err(Refusal::not_allowed(
-                        "* of an expression is refused: name the columns",
-                    ));
+                    return Err(Refusal::not_allowed("* of an expression is refused: name the columns"));
                 }
             }
         }
@@ -346,16 +329,9 @@ impl Checker<'_> {
         }
     }
 
-    fn group(
-        &mut self,
-        group_by: &GroupByExpr,
-        items: &[Expr],
-        names: &[String],
-    ) -> Result<Vec<Expr>, Refusal> {
+    fn group(&mut self, group_by: &GroupByExpr, items: &[Expr], names: &[String]) -> Result<Vec<Expr>, Refusal> {
         let GroupByExpr::Expressions(keys, modifiers) = group_by else {
-            return Err(Refusal::not_allowed(
-                "GROUP BY ALL is refused: name the columns",
-            ));
+            return Err(Refusal::not_allowed("GROUP BY ALL is refused: name the columns"));
         };
         refuse_if!(!modifiers.is_empty() => "GROUP BY … WITH is refused");
         let mut group = Vec::with_capacity(keys.len());
@@ -365,12 +341,10 @@ impl Checker<'_> {
                 // An input column wins over an output's name, as in PostgreSQL.
                 (None, ast::Expr::Identifier(ident)) => match self.column(ident) {
                     Ok(column) => column,
-                    Err(refusal) => {
-                        match names.iter().position(|name| *name == names::written(ident)) {
-                            Some(index) => items[index].clone(),
-                            None => return Err(refusal),
-                        }
-                    }
+                    Err(refusal) => match names.iter().position(|name| *name == names::written(ident)) {
+                        Some(index) => items[index].clone(),
+                        None => return Err(refusal),
+                    },
                 },
                 (None, key) => self.expr(key, None)?,
             };
@@ -394,17 +368,8 @@ impl Checker<'_> {
     }
 
     /// The kinds that the columns of an INSERT's query take.
-    pub(super) fn query_for(
-        &mut self,
-        query: &ast::Query,
-        kinds: Vec<ColumnType>,
-    ) -> Result<Query, Refusal> {
-        let mut query = self.query(
-            query,
-            &Want {
-                kinds: kinds.clone(),
-            },
-        )?;
+    pub(super) fn query_for(&mut self, query: &ast::Query, kinds: Vec<ColumnType>) -> Result<Query, Refusal> {
+        let mut query = self.query(query, &Want { kinds: kinds.clone() })?;
         if query.columns.len() != kinds.len() {
             return Err(Refusal::wrong_type(format!(
                 "{} columns are inserted from a query of {}",
@@ -460,9 +425,9 @@ pub(super) fn quantifier(quantifier: &SetQuantifier) -> Result<bool, Refusal> {
     match quantifier {
         SetQuantifier::All => Ok(true),
         SetQuantifier::None | SetQuantifier::Distinct => Ok(false),
-        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName => Err(
-            Refusal::not_allowed("UNION BY NAME is refused: select the columns in the same order"),
-        ),
+        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName => Err(Refusal::not_allowed(
+            "UNION BY NAME is refused: select the columns in the same order",
+        )),
     }
 }
 
@@ -474,11 +439,7 @@ pub(super) fn same_shape(left: &[Output], right: &[Output]) -> Result<(), Refusa
             right.len()
         )));
     }
-    match left
-        .iter()
-        .zip(right)
-        .find(|(left, right)| left.kind != right.kind)
-    {
+    match left.iter().zip(right).find(|(left, right)| left.kind != right.kind) {
         None => Ok(()),
         Some((left, right)) => Err(Refusal::wrong_type(format!(
             "the column {} is {} on one side of UNION and {} on the other: cast one of them",
@@ -513,9 +474,7 @@ fn plain_wildcard(options: &ast::WildcardAdditionalOptions) -> Result<(), Refusa
 /// The name of an answer's column never reaches the engines, so it may be any word.
 pub(super) fn output_name(alias: &ast::Ident) -> Result<String, Refusal> {
     let name = names::written(alias);
-    let plain = !name.is_empty()
-        && name.len() <= 63
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let plain = !name.is_empty() && name.len() <= 63 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     match plain {
         true => Ok(name),
         false => Err(Refusal::new(
@@ -529,9 +488,7 @@ pub(super) fn output_name(alias: &ast::Ident) -> Result<String, Refusal> {
 pub(super) fn default_name(expr: &ast::Expr, index: usize) -> String {
     match expr {
         ast::Expr::Identifier(ident) => names::written(ident),
-        ast::Expr::CompoundIdentifier(parts) => {
-            parts.last().map(names::written).unwrap_or_default()
-        }
+        ast::Expr::CompoundIdentifier(parts) => parts.last().map(names::written).unwrap_or_default(),
         ast::Expr::Nested(inner) => default_name(inner, index),
         ast::Expr::Function(function) => function.name.to_string().to_ascii_lowercase(),
         _ => format!("column{}", index + 1),

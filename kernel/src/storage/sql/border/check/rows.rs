@@ -25,8 +25,7 @@ impl Checker<'_> {
         let Body::Select(select) = &query.body else {
             return false;
         };
-        let aggregated =
-            select.items.iter().any(grouping::has_plain_aggregate) && select.group.is_empty();
+        let aggregated = select.items.iter().any(grouping::has_plain_aggregate) && select.group.is_empty();
         aggregated || select.from.is_empty() || self.pinned_by_keys(select)
     }
 
@@ -65,9 +64,7 @@ impl Checker<'_> {
                             is_column(column_side, from.id, column) && !reads(other, &unknown)
                         })
                     };
-                    table
-                        .keys()
-                        .any(|key| key.iter().all(|column| known(column)))
+                    table.keys().any(|key| key.iter().all(|column| known(column)))
                 });
             match pinned {
                 Some(from) => unknown.retain(|id| *id != from.id),

@@ -228,11 +228,7 @@ impl Checker<'_> {
             .flat_map(|frame| &frame.tables)
             .find(|table| table.written == name);
         found.ok_or_else(|| {
-            Refusal::new(
-                RefusalKind::UnknownName,
-                format!("no table {name} is in scope here"),
-            )
-            .within(qualifier.span)
+            Refusal::new(RefusalKind::UnknownName, format!("no table {name} is in scope here")).within(qualifier.span)
         })
     }
 

@@ -27,20 +27,11 @@ impl ColumnType {
 
 impl Checker<'_> {
     /// An expression that must be of this kind.
-    pub(super) fn expr_of(
-        &mut self,
-        expr: &ast::Expr,
-        kind: ColumnType,
-        what: &str,
-    ) -> Result<Expr, Refusal> {
+    pub(super) fn expr_of(&mut self, expr: &ast::Expr, kind: ColumnType, what: &str) -> Result<Expr, Refusal> {
         let checked = self.expr(expr, Some(kind))?;
         fit(checked, kind).map_err(|found| {
-            Refusal::wrong_type(format!(
-                "{what} must be {}, and this is {}",
-                kind.sql(),
-                found.sql()
-            ))
-            .within(rows::place(expr))
+            Refusal::wrong_type(format!("{what} must be {}, and this is {}", kind.sql(), found.sql()))
+                .within(rows::place(expr))
         })
     }
 
@@ -49,11 +40,7 @@ impl Checker<'_> {
     }
 
     /// Two expressions made to be of one kind: an argument, a NULL or a literal takes the other's.
-    pub(super) fn pair(
-        &mut self,
-        left: &ast::Expr,
-        right: &ast::Expr,
-    ) -> Result<(Expr, Expr), Refusal> {
+    pub(super) fn pair(&mut self, left: &ast::Expr, right: &ast::Expr) -> Result<(Expr, Expr), Refusal> {
         let (left, right) = match self.is_bare(left) && !self.is_bare(right) {
             true => {
                 let right = self.expr(right, None)?;
@@ -70,11 +57,7 @@ impl Checker<'_> {
     }
 
     /// As [`Checker::pair`], for any number.
-    pub(super) fn alike(
-        &mut self,
-        exprs: &[&ast::Expr],
-        want: Option<ColumnType>,
-    ) -> Result<Vec<Expr>, Refusal> {
+    pub(super) fn alike(&mut self, exprs: &[&ast::Expr], want: Option<ColumnType>) -> Result<Vec<Expr>, Refusal> {
         // The first that has a kind of its own decides for those that have none.
         let mut kind = want;
         let mut checked: Vec<Option<Expr>> = Vec::with_capacity(exprs.len());
@@ -126,9 +109,7 @@ impl Checker<'_> {
 pub(super) fn common(left: ColumnType, right: ColumnType) -> Result<ColumnType, Refusal> {
     match (left, right) {
         (left, right) if left == right => Ok(left),
-        (ColumnType::Bigint, ColumnType::Double) | (ColumnType::Double, ColumnType::Bigint) => {
-            Ok(ColumnType::Double)
-        }
+        (ColumnType::Bigint, ColumnType::Double) | (ColumnType::Double, ColumnType::Bigint) => Ok(ColumnType::Double),
         (left, right) => Err(Refusal::wrong_type(format!(
             "{} and {} do not go together: cast one of them, or compare it in the plugin",
             left.sql(),
@@ -195,10 +176,9 @@ pub(in super::super) fn named(data_type: &ast::DataType) -> Result<ColumnType, R
     use ast::DataType;
     match data_type {
         DataType::Text => Ok(ColumnType::Text),
-        DataType::BigInt(None)
-        | DataType::Integer(None)
-        | DataType::Int(None)
-        | DataType::Int8(None) => Ok(ColumnType::Bigint),
+        DataType::BigInt(None) | DataType::Integer(None) | DataType::Int(None) | DataType::Int8(None) => {
+            Ok(ColumnType::Bigint)
+        }
         DataType::Boolean | DataType::Bool => Ok(ColumnType::Boolean),
         DataType::DoublePrecision => Ok(ColumnType::Double),
         DataType::Timestamp(None, ast::TimezoneInfo::Tz | ast::TimezoneInfo::WithTimeZone) => {
@@ -211,25 +191,18 @@ pub(in super::super) fn named(data_type: &ast::DataType) -> Result<ColumnType, R
                 "the type {data_type} is not offered: money is bigint in minor units, measures are double precision"
             )))
         }
-        DataType::Varchar(_) | DataType::CharVarying(_) | DataType::Char(_) => {
+        DataType::Varchar(_) | DataType::CharVarying(_) | DataType::Char(_) => Err(Refusal::wrong_type(format!(
+            "the type {data_type} is not offered: use text, with a check on length() where it matters"
+        ))),
+        DataType::Timestamp(..) | DataType::Date | DataType::Time(..) | DataType::Interval { .. } => {
             Err(Refusal::wrong_type(format!(
-                "the type {data_type} is not offered: use text, with a check on length() where it matters"
+                "the type {data_type} is not offered: use timestamptz, and compute times in the plugin"
             )))
         }
-        DataType::Timestamp(..)
-        | DataType::Date
-        | DataType::Time(..)
-        | DataType::Interval { .. } => Err(Refusal::wrong_type(format!(
-            "the type {data_type} is not offered: use timestamptz, and compute times in the plugin"
-        ))),
-        DataType::JSON => Err(Refusal::wrong_type(
-            "the type json is not offered: use jsonb",
-        )),
-        DataType::Custom(name, _) if name.to_string().to_ascii_lowercase().contains("serial") => {
-            Err(Refusal::wrong_type(
-                "there are no sequences: make ids in the plugin, with ids.new",
-            ))
-        }
+        DataType::JSON => Err(Refusal::wrong_type("the type json is not offered: use jsonb")),
+        DataType::Custom(name, _) if name.to_string().to_ascii_lowercase().contains("serial") => Err(
+            Refusal::wrong_type("there are no sequences: make ids in the plugin, with ids.new"),
+        ),
         _ => Err(Refusal::new(
             RefusalKind::Type,
             format!(

@@ -45,10 +45,7 @@ impl Checker<'_> {
             } = alias;
             refuse_if!(at.is_some() => "AT after a name is refused");
             let written = names::written(name);
-            if self.common[visible..]
-                .iter()
-                .any(|entry| entry.written == written)
-            {
+            if self.common[visible..].iter().any(|entry| entry.written == written) {
                 return Err(Refusal::new(
                     RefusalKind::AmbiguousName,
                     format!("{written} is defined twice in WITH"),
@@ -112,8 +109,7 @@ impl Checker<'_> {
             return Err(shape());
         };
         let all = quantifier(set_quantifier)?;
-        let (SetExpr::Select(first), SetExpr::Select(step), true) =
-            (left.as_ref(), right.as_ref(), locks.is_empty())
+        let (SetExpr::Select(first), SetExpr::Select(step), true) = (left.as_ref(), right.as_ref(), locks.is_empty())
         else {
             return Err(shape());
         };
@@ -146,10 +142,7 @@ impl Checker<'_> {
             .count()
             == 1
             && uses == Some(1)
-            && !select
-                .from
-                .iter()
-                .any(|from| matches!(from.join, Join::Left(_)));
+            && !select.from.iter().any(|from| matches!(from.join, Join::Left(_)));
         let aggregated = select.items.iter().any(grouping::has_aggregate);
         if !plain || !read_once || aggregated {
             return Err(Refusal::not_allowed(format!(
@@ -203,11 +196,9 @@ pub(super) fn renamed(
 /// Whether a table of this name may be read somewhere inside. Only decides how a WITH RECURSIVE entry is checked.
 fn mentions(query: &ast::Query, name: &str) -> bool {
     use std::ops::ControlFlow;
-    ast::visit_relations(query, |relation| {
-        match names::single("the table", relation) {
-            Ok(ident) if names::written(ident) == name => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        }
+    ast::visit_relations(query, |relation| match names::single("the table", relation) {
+        Ok(ident) if names::written(ident) == name => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
     })
     .is_break()
 }

@@ -1,8 +1,8 @@
 //! INSERT, UPDATE and DELETE.
 
 use sqlparser::ast::{
-    self, AssignmentTarget, ConflictTarget, FromTable, OnConflictAction, OnInsert, SelectItem,
-    SetExpr, TableFactor, TableObject, TableWithJoins, UpdateTableFromKind,
+    self, AssignmentTarget, ConflictTarget, FromTable, OnConflictAction, OnInsert, SelectItem, SetExpr, TableFactor,
+    TableObject, TableWithJoins, UpdateTableFromKind,
 };
 
 use super::super::OutputColumn;
@@ -10,8 +10,7 @@ use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::schema::{Column, Table};
 use super::super::tree::{
-    Conflict, ConflictUpdate, Delete, Expr, Id, Insert, Node, Rows, Source, Statement, Target,
-    Update, With,
+    Conflict, ConflictUpdate, Delete, Expr, Id, Insert, Node, Rows, Source, Statement, Target, Update, With,
 };
 use super::query::{default_name, output_name};
 use super::scope::{Frame, Phase, Visible};
@@ -70,9 +69,7 @@ impl<'a> Checker<'a> {
         let TableObject::TableName(name) = table else {
             return Err(Refusal::not_allowed("INSERT INTO names a table"));
         };
-        let alias = table_alias
-            .as_ref()
-            .map(|alias| names::written(&alias.alias));
+        let alias = table_alias.as_ref().map(|alias| names::written(&alias.alias));
         let (table, target, own) = self.target(name, alias)?;
         let columns = inserted(table, columns)?;
         let Some(source) = source else {
@@ -91,28 +88,14 @@ impl<'a> Checker<'a> {
             aggregated: false,
         };
         let ((conflict, (returning, outputs)), _) = self.within(frame, |checker| {
-            let conflict = on
-                .as_ref()
-                .map(|on| checker.conflict(table, on))
-                .transpose()?;
+            let conflict = on.as_ref().map(|on| checker.conflict(table, on)).transpose()?;
             Ok((conflict, checker.returning(returning.as_deref())?))
         })?;
-        let updated = conflict
-            .iter()
-            .filter_map(|conflict| conflict.update.as_ref());
-        for value in updated.flat_map(|update| {
-            update
-                .set
-                .iter()
-                .map(|(_, value)| value)
-                .chain(&update.filter)
-        }) {
+        let updated = conflict.iter().filter_map(|conflict| conflict.update.as_ref());
+        for value in updated.flat_map(|update| update.set.iter().map(|(_, value)| value).chain(&update.filter)) {
             keeps_to_the_snapshot(&with, &target, value)?;
         }
-        let columns = columns
-            .into_iter()
-            .map(|column| column.name.clone())
-            .collect();
+        let columns = columns.into_iter().map(|column| column.name.clone()).collect();
         Ok((
             Statement::Insert {
                 with,
@@ -172,10 +155,7 @@ impl<'a> Checker<'a> {
         };
         let ((set, filter), mut frame) = self.within(frame, |checker| {
             let set = checker.assignments(table, assignments)?;
-            let filter = selection
-                .as_ref()
-                .map(|filter| checker.boolean(filter))
-                .transpose()?;
+            let filter = selection.as_ref().map(|filter| checker.boolean(filter)).transpose()?;
             Ok((set, filter))
         })?;
         // With FROM, SQLite computes all new values before it writes the first.
@@ -185,8 +165,7 @@ impl<'a> Checker<'a> {
         }
         // SQLite can return no column of another table.
         frame.tables.truncate(1);
-        let ((returning, outputs), _) =
-            self.within(frame, |checker| checker.returning(returning.as_deref()))?;
+        let ((returning, outputs), _) = self.within(frame, |checker| checker.returning(returning.as_deref()))?;
         Ok((
             Statement::Update {
                 with,
@@ -232,10 +211,7 @@ impl<'a> Checker<'a> {
             aggregated: false,
         };
         let ((filter, (returning, outputs)), _) = self.within(frame, |checker| {
-            let filter = selection
-                .as_ref()
-                .map(|filter| checker.boolean(filter))
-                .transpose()?;
+            let filter = selection.as_ref().map(|filter| checker.boolean(filter)).transpose()?;
             Ok((filter, checker.returning(returning.as_deref())?))
         })?;
         Ok((
@@ -289,9 +265,7 @@ impl<'a> Checker<'a> {
     fn rows(&mut self, source: &ast::Query, columns: &[&Column]) -> Result<Rows, Refusal> {
         let SetExpr::Values(values) = source.body.as_ref() else {
             let kinds = columns.iter().map(|column| column.kind).collect();
-            return self
-                .query_for(source, kinds)
-                .map(|query| Rows::Query(Box::new(query)));
+            return self.query_for(source, kinds).map(|query| Rows::Query(Box::new(query)));
         };
         refuse_if!(
             source.with.is_some()
@@ -340,11 +314,7 @@ impl<'a> Checker<'a> {
         self.expr_of(value, column.kind, &format!("the value of {}", column.name))
     }
 
-    fn assignments(
-        &mut self,
-        table: &Table,
-        assignments: &[ast::Assignment],
-    ) -> Result<Vec<(String, Expr)>, Refusal> {
+    fn assignments(&mut self, table: &Table, assignments: &[ast::Assignment]) -> Result<Vec<(String, Expr)>, Refusal> {
         let mut set: Vec<(String, Expr)> = Vec::with_capacity(assignments.len());
         for ast::Assignment { target, value } in assignments {
             let AssignmentTarget::ColumnName(name) = target else {
@@ -395,23 +365,15 @@ impl<'a> Checker<'a> {
                 columns
             }
             Some(ConflictTarget::OnConstraint(_)) => {
-                return Err(Refusal::not_allowed(
-                    "ON CONSTRAINT is refused: name the key's columns",
-                ));
+                return Err(Refusal::not_allowed("ON CONSTRAINT is refused: name the key's columns"));
             }
         };
         let update = match action {
             OnConflictAction::DoNothing => None,
-            OnConflictAction::DoUpdate(ast::DoUpdate {
-                assignments,
-                selection,
-            }) => {
+            OnConflictAction::DoUpdate(ast::DoUpdate { assignments, selection }) => {
                 refuse_if!(columns.is_empty() => "DO UPDATE needs the columns of a key: ON CONFLICT (…)");
                 let set = self.assignments(table, assignments)?;
-                let filter = selection
-                    .as_ref()
-                    .map(|filter| self.boolean(filter))
-                    .transpose()?;
+                let filter = selection.as_ref().map(|filter| self.boolean(filter)).transpose()?;
                 Some(ConflictUpdate { set, filter })
             }
         };
@@ -419,10 +381,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Values of the changed row only.
-    fn returning(
-        &mut self,
-        items: Option<&[SelectItem]>,
-    ) -> Result<(Vec<Expr>, Vec<OutputColumn>), Refusal> {
+    fn returning(&mut self, items: Option<&[SelectItem]>) -> Result<(Vec<Expr>, Vec<OutputColumn>), Refusal> {
         let (mut values, mut outputs) = (Vec::new(), Vec::new());
         let mut push = |name: String, value: Expr| {
             outputs.push(OutputColumn {
@@ -434,9 +393,7 @@ impl<'a> Checker<'a> {
         for item in items.unwrap_or_default() {
             match item {
                 SelectItem::UnnamedExpr(expr) => push(default_name(expr, 0), self.returned(expr)?),
-                SelectItem::ExprWithAlias { expr, alias } => {
-                    push(output_name(alias)?, self.returned(expr)?)
-                }
+                SelectItem::ExprWithAlias { expr, alias } => push(output_name(alias)?, self.returned(expr)?),
                 SelectItem::Wildcard(_) => {
                     let own = self.frames.last().and_then(|frame| frame.tables.first());
                     own.into_iter()
@@ -478,9 +435,7 @@ fn keeps_to_the_snapshot(with: &With, target: &Target, value: &Expr) -> Result<(
     }
     let mut broken = false;
     value.each(&mut |part| {
-        if let Node::Scalar(query) | Node::Exists { query, .. } | Node::InQuery { query, .. } =
-            &part.node
-        {
+        if let Node::Scalar(query) | Node::Exists { query, .. } | Node::InQuery { query, .. } = &part.node {
             broken |= query.reads(&|source| is_target(source, &common));
         }
         !broken
@@ -513,9 +468,7 @@ fn inserted<'t>(table: &'t Table, names: &[ast::ObjectName]) -> Result<Vec<&'t C
         columns.push(column);
     }
     let missing = table.columns.iter().find(|column| {
-        !column.nullable
-            && !column.has_default
-            && columns.iter().all(|inserted| inserted.name != column.name)
+        !column.nullable && !column.has_default && columns.iter().all(|inserted| inserted.name != column.name)
     });
     match missing {
         None => Ok(columns),
@@ -529,11 +482,7 @@ fn inserted<'t>(table: &'t Table, names: &[ast::ObjectName]) -> Result<Vec<&'t C
 fn known<'t>(table: &'t Table, ident: &ast::Ident) -> Result<&'t Column, Refusal> {
     let name = names::written(ident);
     table.column(&name).ok_or_else(|| {
-        Refusal::new(
-            RefusalKind::UnknownName,
-            format!("{} has no column {name}", table.name),
-        )
-        .within(ident.span)
+        Refusal::new(RefusalKind::UnknownName, format!("{} has no column {name}", table.name)).within(ident.span)
     })
 }
 

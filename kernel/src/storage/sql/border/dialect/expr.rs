@@ -9,9 +9,7 @@ impl Printer<'_> {
     #[recursive::recursive]
     pub(super) fn expr(&mut self, expr: &Expr) {
         match &expr.node {
-            Node::Column { id, name } if *id == self.unqualified || *id == BARE => {
-                self.push(&names::quoted(name))
-            }
+            Node::Column { id, name } if *id == self.unqualified || *id == BARE => self.push(&names::quoted(name)),
             Node::Column { id, name } => self.push(&format!("t{id}.{}", names::quoted(name))),
             Node::Excluded(name) => self.push(&format!("excluded.{}", names::quoted(name))),
             Node::Argument(number) => {
@@ -41,33 +39,21 @@ impl Printer<'_> {
             Node::Concat(parts) => self.chain(parts, " || "),
             Node::Not(value) => self.around("(not ", value, ")"),
             Node::Negative(value) => self.around("(- ", value, ")"),
-            Node::Compare {
-                operator,
-                left,
-                right,
-            } => {
+            Node::Compare { operator, left, right } => {
                 self.push("(");
                 self.compared(left, operator.orders());
                 self.push(&format!(" {} ", operator.symbol()));
                 self.compared(right, operator.orders());
                 self.push(")");
             }
-            Node::CompareRows {
-                operator,
-                left,
-                right,
-            } => {
+            Node::CompareRows { operator, left, right } => {
                 self.push("((");
                 self.list(left, ", ", |p, value| p.compared(value, operator.orders()));
                 self.push(&format!(") {} (", operator.symbol()));
                 self.list(right, ", ", |p, value| p.compared(value, operator.orders()));
                 self.push("))");
             }
-            Node::Distinct {
-                negated,
-                left,
-                right,
-            } => {
+            Node::Distinct { negated, left, right } => {
                 self.around(
                     "(",
                     left,
@@ -80,20 +66,10 @@ impl Printer<'_> {
                 self.expr(right);
                 self.push(")");
             }
-            Node::IsNull { negated, value } => self.around(
-                "(",
-                value,
-                if *negated {
-                    " is not null)"
-                } else {
-                    " is null)"
-                },
-            ),
-            Node::IsBoolean {
-                negated,
-                truth,
-                value,
-            } => {
+            Node::IsNull { negated, value } => {
+                self.around("(", value, if *negated { " is not null)" } else { " is null)" })
+            }
+            Node::IsBoolean { negated, truth, value } => {
                 let after = match (negated, truth) {
                     (false, true) => " is true)",
                     (false, false) => " is false)",
@@ -110,11 +86,7 @@ impl Printer<'_> {
             } => {
                 self.push("(");
                 self.compared(value, true);
-                self.push(if *negated {
-                    " not between "
-                } else {
-                    " between "
-                });
+                self.push(if *negated { " not between " } else { " between " });
                 self.compared(low, true);
                 self.push(" and ");
                 self.compared(high, true);
@@ -133,11 +105,7 @@ impl Printer<'_> {
                 self.text(&escape.to_string());
                 self.push(")");
             }
-            Node::InList {
-                negated,
-                value,
-                list,
-            } => {
+            Node::InList { negated, value, list } => {
                 self.around("(", value, if *negated { " not in (" } else { " in (" });
                 self.list(list, ", ", |p, item| match &item.node {
                     // At its head it would be read as the subquery of `in (select …)`.
@@ -146,11 +114,7 @@ impl Printer<'_> {
                 });
                 self.push("))");
             }
-            Node::InQuery {
-                negated,
-                values,
-                query,
-            } => {
+            Node::InQuery { negated, values, query } => {
                 self.push("(");
                 match values.as_slice() {
                     [value] => self.expr(value),
@@ -164,17 +128,9 @@ impl Printer<'_> {
                 self.query(query);
                 self.push("))");
             }
-            Node::InArray {
-                negated,
-                value,
-                array,
-            } => self.in_array(*negated, value, array),
+            Node::InArray { negated, value, array } => self.in_array(*negated, value, array),
             Node::Exists { negated, query } => {
-                self.push(if *negated {
-                    "(not exists ("
-                } else {
-                    "(exists ("
-                });
+                self.push(if *negated { "(not exists (" } else { "(exists (" });
                 self.query(query);
                 self.push("))");
             }
@@ -183,11 +139,7 @@ impl Printer<'_> {
                 self.query(query);
                 self.push(")");
             }
-            Node::Arithmetic {
-                operator,
-                left,
-                right,
-            } => self.arithmetic(*operator, left, right),
+            Node::Arithmetic { operator, left, right } => self.arithmetic(*operator, left, right),
             Node::Case {
                 operand,
                 arms,
@@ -209,15 +161,8 @@ impl Printer<'_> {
                 self.push(" end)");
             }
             Node::Convert(value) => self.convert(value, expr.kind),
-            Node::JsonPath {
-                base,
-                path,
-                as_text,
-            } => self.json_path(base, path, *as_text),
-            Node::Call {
-                function,
-                arguments,
-            } => self.call(*function, arguments),
+            Node::JsonPath { base, path, as_text } => self.json_path(base, path, *as_text),
+            Node::Call { function, arguments } => self.call(*function, arguments),
             Node::Aggregate(aggregate) => self.aggregate(aggregate),
         }
     }
@@ -265,9 +210,8 @@ impl Printer<'_> {
 
     /// Text whose order or letters matter: compared byte by byte, as SQLite does, and not by the database's locale.
     pub(super) fn bytewise(&mut self, value: &Expr) {
-        let needs_collation = self.engine == Engine::Postgres
-            && value.kind == ColumnType::Text
-            && !inherits_collation(value);
+        let needs_collation =
+            self.engine == Engine::Postgres && value.kind == ColumnType::Text && !inherits_collation(value);
         match needs_collation {
             true => self.around("((", value, ") collate \"C\")"),
             false => self.expr(value),
@@ -285,9 +229,7 @@ impl Printer<'_> {
         };
         self.around("(", left, symbol);
         match (operator, self.engine) {
-            (Arithmetic::Divide | Arithmetic::Remainder, Engine::Postgres) => {
-                self.around("nullif(", right, ", 0)")
-            }
+            (Arithmetic::Divide | Arithmetic::Remainder, Engine::Postgres) => self.around("nullif(", right, ", 0)"),
             _ => self.expr(right),
         }
         self.push(")");
@@ -300,9 +242,7 @@ impl Printer<'_> {
             | (ColumnType::Boolean, ColumnType::Bigint, Engine::Sqlite) => {
                 self.expr(value);
             }
-            (ColumnType::Boolean, ColumnType::Bigint, Engine::Postgres) => {
-                self.around("", value, "::integer::bigint")
-            }
+            (ColumnType::Boolean, ColumnType::Bigint, Engine::Postgres) => self.around("", value, "::integer::bigint"),
             (ColumnType::Boolean, _, Engine::Sqlite) => self.boolean_as_text(value),
             (_, kind, Engine::Postgres) => {
                 self.expr(value);
@@ -323,11 +263,7 @@ impl Printer<'_> {
     }
 
     pub(super) fn boolean_as_text(&mut self, value: &Expr) {
-        self.around(
-            "(case ",
-            value,
-            " when 1 then 'true' when 0 then 'false' end)",
-        );
+        self.around("(case ", value, " when 1 then 'true' when 0 then 'false' end)");
     }
 }
 
@@ -341,13 +277,9 @@ fn inherits_collation(value: &Expr) -> bool {
             arms,
             otherwise,
         } => {
-            arms.iter().any(|(_, result)| inherits_collation(result))
-                || otherwise.iter().any(|e| inherits_collation(e))
+            arms.iter().any(|(_, result)| inherits_collation(result)) || otherwise.iter().any(|e| inherits_collation(e))
         }
-        Node::Call {
-            function: _,
-            arguments,
-        } => arguments
+        Node::Call { function: _, arguments } => arguments
             .iter()
             .any(|e| e.kind == ColumnType::Text && inherits_collation(e)),
         Node::Aggregate(aggregate) => aggregate

@@ -23,17 +23,13 @@ impl Printer<'_> {
             Function::Substr => self.substr(arguments),
             // To one millisecond, the finest that SQLite has, and of the statement, not of the transaction.
             Function::Now if postgres => {
-                self.push(
-                    "pg_catalog.date_trunc('milliseconds', pg_catalog.statement_timestamp())",
-                );
+                self.push("pg_catalog.date_trunc('milliseconds', pg_catalog.statement_timestamp())");
             }
             Function::Now => self.push("(strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000Z')"),
             // Halves go away from zero: so rounds numeric on PostgreSQL, whose double precision goes to even.
-            Function::Round if postgres => self.around(
-                "pg_catalog.round(",
-                &arguments[0],
-                "::numeric)::double precision",
-            ),
+            Function::Round if postgres => {
+                self.around("pg_catalog.round(", &arguments[0], "::numeric)::double precision")
+            }
             Function::Round => self.named("round", arguments),
             Function::Coalesce => match arguments {
                 // SQLite's needs two.
@@ -41,9 +37,7 @@ impl Printer<'_> {
                 values => self.keyword("coalesce", values),
             },
             Function::Nullif => self.keyword("nullif", arguments),
-            Function::Greatest => {
-                self.extreme(if postgres { "greatest" } else { "max" }, arguments)
-            }
+            Function::Greatest => self.extreme(if postgres { "greatest" } else { "max" }, arguments),
             Function::Least => self.extreme(if postgres { "least" } else { "min" }, arguments),
             Function::JsonObject => self.json_object(arguments),
             Function::JsonArray => self.json_array(arguments),
@@ -87,11 +81,7 @@ impl Printer<'_> {
     /// Positions below 1 mean the start and lengths below 0 nothing: SQLite would count from the end.
     fn substr(&mut self, arguments: &[Expr]) {
         let postgres = self.engine == Engine::Postgres;
-        self.push(if postgres {
-            "pg_catalog.\"substr\"("
-        } else {
-            "substr("
-        });
+        self.push(if postgres { "pg_catalog.\"substr\"(" } else { "substr(" });
         for (index, argument) in arguments.iter().enumerate() {
             if index == 0 {
                 self.expr(argument);
@@ -102,16 +92,8 @@ impl Printer<'_> {
             match argument.node {
                 Node::Integer(number) => self.push(&number.clamp(least, FARTHEST).to_string()),
                 _ => {
-                    self.around(
-                        "(case when ",
-                        argument,
-                        &format!(" < {least} then {least} when "),
-                    );
-                    self.around(
-                        "",
-                        argument,
-                        &format!(" > {FARTHEST} then {FARTHEST} else "),
-                    );
+                    self.around("(case when ", argument, &format!(" < {least} then {least} when "));
+                    self.around("", argument, &format!(" > {FARTHEST} then {FARTHEST} else "));
                     self.around("", argument, " end)");
                     if postgres {
                         self.push("::integer");
@@ -178,9 +160,7 @@ impl Printer<'_> {
         self.push(if *distinct { "(distinct " } else { "(" });
         match (function, arguments.is_empty()) {
             (AggregateFunction::Count, true) => self.push("*"),
-            (AggregateFunction::JsonAgg, _) => {
-                self.list(arguments, ", ", |p, argument| p.json_value(argument))
-            }
+            (AggregateFunction::JsonAgg, _) => self.list(arguments, ", ", |p, argument| p.json_value(argument)),
             (AggregateFunction::Min | AggregateFunction::Max, _) => {
                 self.list(arguments, ", ", |p, argument| p.bytewise(argument))
             }

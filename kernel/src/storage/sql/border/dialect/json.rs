@@ -18,11 +18,7 @@ impl Printer<'_> {
                     " = any(array(select e.v"
                 });
                 self.of_kind(value.kind);
-                self.around(
-                    " from pg_catalog.jsonb_array_elements_text(",
-                    array,
-                    ") as e(v))))",
-                );
+                self.around(" from pg_catalog.jsonb_array_elements_text(", array, ") as e(v))))");
             }
             Engine::Sqlite => {
                 let kind = if value.kind == ColumnType::Bigint {
@@ -73,12 +69,8 @@ impl Printer<'_> {
     fn json_member(&mut self, path: &str, kind: ColumnType) {
         match kind {
             ColumnType::Text => self.json_text("e.value", path),
-            ColumnType::Bigint => {
-                self.push(&format!("cast(json_extract(e.value, '{path}') as integer)"))
-            }
-            ColumnType::Double => {
-                self.push(&format!("cast(json_extract(e.value, '{path}') as real)"))
-            }
+            ColumnType::Bigint => self.push(&format!("cast(json_extract(e.value, '{path}') as integer)")),
+            ColumnType::Double => self.push(&format!("cast(json_extract(e.value, '{path}') as real)")),
             // Other than the fixed form is brought into it, to the millisecond.
             ColumnType::Timestamptz => {
                 let value = format!("json_extract(e.value, '{path}')");
@@ -88,9 +80,7 @@ impl Printer<'_> {
                 ));
             }
             ColumnType::Jsonb => self.push(&format!("nullif(e.value -> '{path}', 'null')")),
-            ColumnType::Boolean | ColumnType::Bytea => {
-                self.push(&format!("json_extract(e.value, '{path}')"))
-            }
+            ColumnType::Boolean | ColumnType::Bytea => self.push(&format!("json_extract(e.value, '{path}')")),
         }
     }
 
@@ -175,11 +165,7 @@ impl Printer<'_> {
         };
         match self.engine {
             Engine::Postgres => {
-                self.around(
-                    "pg_catalog.jsonb_set(coalesce(",
-                    document,
-                    ", '{}'::jsonb), array[",
-                );
+                self.around("pg_catalog.jsonb_set(coalesce(", document, ", '{}'::jsonb), array[");
                 self.json_key(key);
                 self.around("], coalesce(", value, ", 'null'::jsonb))");
             }
@@ -223,11 +209,9 @@ impl Printer<'_> {
                     ", '\"', ''), '\\', ''), '')",
                 );
             }
-            (Node::Argument(_), Engine::Sqlite) => self.around(
-                "coalesce(replace(replace(",
-                key,
-                ", '\"', ''), '\\', ''), '')",
-            ),
+            (Node::Argument(_), Engine::Sqlite) => {
+                self.around("coalesce(replace(replace(", key, ", '\"', ''), '\\', ''), '')")
+            }
             _ => self.expr(key),
         }
     }

@@ -11,8 +11,8 @@ mod json;
 use super::ColumnType;
 use super::names::{self, STORE_COLUMN};
 use super::tree::{
-    Body, Conflict, Delete, Expr, From, Id, Insert, Join, Lock, Node, Order, OrderBy, Query, Rows,
-    Select, SetOperator, Source, Statement, Target, Update, Wait, With,
+    Body, Conflict, Delete, Expr, From, Id, Insert, Join, Lock, Node, Order, OrderBy, Query, Rows, Select, SetOperator,
+    Source, Statement, Target, Update, Wait, With,
 };
 
 /// The table number whose columns print without a qualifier, as DDL writes them.
@@ -116,11 +116,7 @@ impl Printer<'_> {
         if with.tables.is_empty() {
             return;
         }
-        self.push(if with.recursive {
-            "with recursive "
-        } else {
-            "with "
-        });
+        self.push(if with.recursive { "with recursive " } else { "with " });
         self.list(&with.tables, ", ", |p, table| {
             p.push(&format!("w{} as (", table.id));
             p.query(&table.query);
@@ -184,13 +180,10 @@ impl Printer<'_> {
                 right,
             } => {
                 // SQLite has no parentheses here and no precedence: what is not plainly left to right is wrapped.
-                let left_to_right = |inner: SetOperator| {
-                    inner != SetOperator::Intersect && *operator != SetOperator::Intersect
-                };
+                let left_to_right =
+                    |inner: SetOperator| inner != SetOperator::Intersect && *operator != SetOperator::Intersect;
                 match left.as_ref() {
-                    Body::Set {
-                        operator: inner, ..
-                    } if !left_to_right(*inner) => self.wrapped(left),
+                    Body::Set { operator: inner, .. } if !left_to_right(*inner) => self.wrapped(left),
                     left => self.body(left),
                 }
                 self.push(match operator {
@@ -226,11 +219,7 @@ impl Printer<'_> {
     }
 
     fn select(&mut self, select: &Select) {
-        self.push(if select.distinct {
-            "select distinct "
-        } else {
-            "select "
-        });
+        self.push(if select.distinct { "select distinct " } else { "select " });
         for (index, item) in select.items.iter().enumerate() {
             if index > 0 {
                 self.push(", ");
@@ -276,11 +265,7 @@ impl Printer<'_> {
 
     fn source(&mut self, source: &Source) {
         match source {
-            Source::Slice {
-                plugin,
-                table,
-                columns,
-            } => self.slice(plugin, table, columns),
+            Source::Slice { plugin, table, columns } => self.slice(plugin, table, columns),
             Source::Query(query) => {
                 self.push("(");
                 self.query(query);
@@ -294,9 +279,7 @@ impl Printer<'_> {
     /// One store's rows of a base table: the only way a table is ever read.
     fn slice(&mut self, plugin: &str, table: &str, columns: &[String]) {
         self.push("(select ");
-        self.list(columns, ", ", |p, column| {
-            p.push(&format!("s.\"{column}\""))
-        });
+        self.list(columns, ", ", |p, column| p.push(&format!("s.\"{column}\"")));
         let table = table_name(self.engine, plugin, table);
         self.push(&format!(" from {table} as s where s.\"{STORE_COLUMN}\" = "));
         self.store();
@@ -346,9 +329,7 @@ impl Printer<'_> {
         } = insert;
         let table = self.target(target);
         self.push(&format!("insert into {table} (\"{STORE_COLUMN}\""));
-        columns
-            .iter()
-            .for_each(|column| self.push(&format!(", \"{column}\"")));
+        columns.iter().for_each(|column| self.push(&format!(", \"{column}\"")));
         self.push(") ");
         match rows {
             Rows::Values(rows) => {

@@ -54,9 +54,7 @@ impl Planner<'_> {
                 drop_behavior,
             } => {
                 refuse_if!(*if_exists || drop_behavior.is_some() => "DROP COLUMN takes a name and nothing else");
-                column_names
-                    .iter()
-                    .try_for_each(|name| self.drop_column(table, name))
+                column_names.iter().try_for_each(|name| self.drop_column(table, name))
             }
             AlterTableOperation::RenameTable {
                 table_name: RenameTableNameKind::To(name),
@@ -88,17 +86,13 @@ impl Planner<'_> {
             table.columns.push(new.column.clone());
         }
         let plugin = self.schema.plugin.clone();
-        self.ddl(
-            Class::Expand,
-            format!("add column {table}.{name}"),
-            |engine| {
-                format!(
-                    "alter table {} add column {}",
-                    table_name(engine, &plugin, table),
-                    printed_column(engine, &new.column, &new)
-                )
-            },
-        );
+        self.ddl(Class::Expand, format!("add column {table}.{name}"), |engine| {
+            format!(
+                "alter table {} add column {}",
+                table_name(engine, &plugin, table),
+                printed_column(engine, &new.column, &new)
+            )
+        });
         Ok(())
     }
 
@@ -146,12 +140,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn rename_column(
-        &mut self,
-        table: &str,
-        old: &ast::Ident,
-        new: &ast::Ident,
-    ) -> Result<(), Refusal> {
+    fn rename_column(&mut self, table: &str, old: &ast::Ident, new: &ast::Ident) -> Result<(), Refusal> {
         let old = self.known_column(table, old)?;
         let new = names::written(new);
         names::accept("column", &new)?;
@@ -161,11 +150,7 @@ impl Planner<'_> {
         let class = self.class_of_change(table);
         for other in &mut self.schema.tables {
             let own = other.name == table;
-            for key in other
-                .foreign_keys
-                .iter_mut()
-                .filter(|key| key.table == table)
-            {
+            for key in other.foreign_keys.iter_mut().filter(|key| key.table == table) {
                 rename(&mut key.references, &old, &new);
             }
             if own {
@@ -173,18 +158,14 @@ impl Planner<'_> {
             }
         }
         let plugin = self.schema.plugin.clone();
-        self.ddl(
-            class,
-            format!("rename column {table}.{old} to {new}"),
-            |engine| {
-                let table = table_name(engine, &plugin, table);
-                format!(
-                    "alter table {table} rename column {} to {}",
-                    names::quoted(&old),
-                    names::quoted(&new)
-                )
-            },
-        );
+        self.ddl(class, format!("rename column {table}.{old} to {new}"), |engine| {
+            let table = table_name(engine, &plugin, table);
+            format!(
+                "alter table {table} rename column {} to {}",
+                names::quoted(&old),
+                names::quoted(&new)
+            )
+        });
         Ok(())
     }
 
@@ -242,9 +223,7 @@ impl Planner<'_> {
     fn add_unique(&mut self, table: &str, key: &ast::UniqueConstraint) -> Result<(), Refusal> {
         let (given, columns) = written_unique(self.known(table)?, key)?;
         let Some(name) = given else {
-            return Err(refused(
-                "give the constraint a name: ADD CONSTRAINT name UNIQUE (…)",
-            ));
+            return Err(refused("give the constraint a name: ADD CONSTRAINT name UNIQUE (…)"));
         };
         names::accept("constraint", &name)?;
         self.free(&name)?;
@@ -274,11 +253,9 @@ impl Planner<'_> {
         let name = names::written(ident);
         match self.known(table)?.column(&name) {
             Some(_) => Ok(name),
-            None => Err(Refusal::new(
-                RefusalKind::UnknownName,
-                format!("{table} has no column {name}"),
-            )
-            .within(ident.span)),
+            None => {
+                Err(Refusal::new(RefusalKind::UnknownName, format!("{table} has no column {name}")).within(ident.span))
+            }
         }
     }
 }

@@ -28,11 +28,7 @@ impl Condition {
 }
 
 /// A condition on one row, for CHECK and partial indexes.
-pub(super) fn condition(
-    schema: &Schema,
-    table: &str,
-    expr: &ast::Expr,
-) -> Result<Condition, Refusal> {
+pub(super) fn condition(schema: &Schema, table: &str, expr: &ast::Expr) -> Result<Condition, Refusal> {
     printed(&check::condition(schema, table, expr)?)
 }
 
@@ -49,11 +45,7 @@ pub(super) fn key(schema: &Schema, table: &str, expr: &ast::Expr) -> Result<Cond
 }
 
 /// A column's default. SQLite adds a column only with a literal, so a literal is printed for it.
-pub(super) fn default(
-    schema: &Schema,
-    expr: &ast::Expr,
-    kind: ColumnType,
-) -> Result<Condition, Refusal> {
+pub(super) fn default(schema: &Schema, expr: &ast::Expr, kind: ColumnType) -> Result<Condition, Refusal> {
     let value = check::constant(schema, expr, kind)?;
     let sqlite = match &value.node {
         Node::Boolean(true) => "1".to_owned(),
@@ -76,9 +68,7 @@ fn printed(expr: &Expr) -> Result<Condition, Refusal> {
         match &part.node {
             Node::Column { name, .. } if !columns.contains(name) => columns.push(name.clone()),
             Node::Scalar(_) | Node::Exists { .. } | Node::InQuery { .. } | Node::InArray { .. } => {
-                refusal = Some(refused(
-                    "a subquery cannot stand in a constraint or an index",
-                ));
+                refusal = Some(refused("a subquery cannot stand in a constraint or an index"));
             }
             Node::Call {
                 function: Function::Now,
@@ -98,9 +88,7 @@ fn printed(expr: &Expr) -> Result<Condition, Refusal> {
                 ));
             }
             Node::Convert(value) if value.kind == ColumnType::Timestamptz => {
-                refusal = Some(refused(
-                    "a time cast to text cannot stand in a constraint or an index",
-                ));
+                refusal = Some(refused("a time cast to text cannot stand in a constraint or an index"));
             }
             _ => {}
         }

@@ -163,10 +163,7 @@ impl Planner<'_> {
         let class = self.class_of_change(&table);
         let mut dropped_unique = false;
         if let Some(table) = self.schema.table_mut(&table) {
-            dropped_unique = table
-                .indexes
-                .iter()
-                .any(|index| index.name == name && index.unique);
+            dropped_unique = table.indexes.iter().any(|index| index.name == name && index.unique);
             table.indexes.retain(|index| index.name != name);
         }
         let referenced = self
@@ -182,10 +179,7 @@ impl Planner<'_> {
                         .is_none_or(|table| !table.keys().any(|found| found == key.references))
             });
         if let Some(key) = referenced {
-            return Err(refused(format!(
-                "the foreign key {} needs the index {name}",
-                key.name
-            )));
+            return Err(refused(format!("the foreign key {} needs the index {name}", key.name)));
         }
         // Without a plain index the running version is slower; without a unique one its upserts fail.
         let class = if dropped_unique { class } else { Class::Expand };

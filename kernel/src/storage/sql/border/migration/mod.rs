@@ -42,15 +42,10 @@ pub enum Step {
     },
     /// Runs once for every store, with the store's number as its one argument; where `each_new_store`, also for each
     /// store that is created later.
-    Data {
-        prepared: Prepared,
-        each_new_store: bool,
-    },
+    Data { prepared: Prepared, each_new_store: bool },
 }
 
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
     Expand,
@@ -71,12 +66,7 @@ pub fn plan_migration(schema: &Schema, file: &str, text: &str) -> Result<Migrati
     for piece in script::statements(text).map_err(in_file)? {
         planner.statement(&piece).map_err(in_file)?;
     }
-    let class = planner
-        .steps
-        .iter()
-        .map(Step::class)
-        .max()
-        .unwrap_or(Class::Expand);
+    let class = planner.steps.iter().map(Step::class).max().unwrap_or(Class::Expand);
     Ok(Migration {
         steps: planner.steps,
         schema_after: planner.schema,
@@ -88,19 +78,10 @@ pub fn plan_migration(schema: &Schema, file: &str, text: &str) -> Result<Migrati
 pub fn plan_drop(schema: &Schema) -> Step {
     // Last created first: a foreign key points only to a table that was there before, or to its own.
     let tables = || schema.tables.iter().rev();
-    let drop = |engine| {
-        tables().map(move |table| {
-            format!(
-                "drop table {}",
-                table_name(engine, &schema.plugin, &table.name)
-            )
-        })
-    };
+    let drop =
+        |engine| tables().map(move |table| format!("drop table {}", table_name(engine, &schema.plugin, &table.name)));
     let mut postgres: Vec<String> = drop(Engine::Postgres).collect();
-    postgres.push(format!(
-        "drop schema if exists {}",
-        names::quoted(&schema.plugin)
-    ));
+    postgres.push(format!("drop schema if exists {}", names::quoted(&schema.plugin)));
     Step::Ddl {
         postgres,
         sqlite: drop(Engine::Sqlite).collect(),
@@ -132,10 +113,7 @@ impl Planner<'_> {
         if piece.each_store
             && !matches!(
                 parsed.statement,
-                Statement::Insert(_)
-                    | Statement::Update(_)
-                    | Statement::Delete(_)
-                    | Statement::Query(_)
+                Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Query(_)
             )
         {
             return Err(refused(
@@ -167,17 +145,15 @@ impl Planner<'_> {
                     _ => Err(only()),
                 }
             }
-            Statement::Insert(_)
-            | Statement::Update(_)
-            | Statement::Delete(_)
-            | Statement::Query(_) => self.data(piece),
+            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Query(_) => {
+                self.data(piece)
+            }
             _ => Err(only()),
         }
     }
 
     fn data(&mut self, piece: &script::Piece) -> Result<(), Refusal> {
-        let prepared =
-            Border::new(Arc::new(self.schema.clone()), Vec::new()).prepare(&piece.text)?;
+        let prepared = Border::new(Arc::new(self.schema.clone()), Vec::new()).prepare(&piece.text)?;
         refuse_if!(
             prepared.arguments > 0 => "a migration's statement has no arguments",
             !prepared.writes => "a SELECT does nothing in a migration",
@@ -222,9 +198,11 @@ impl Planner<'_> {
 
     /// A new table, column or index of a plugin's own may not have the name of another relation.
     fn free(&self, name: &str) -> Result<(), Refusal> {
-        let taken = self.schema.tables.iter().any(|table| {
-            table.name == name || table.indexes.iter().any(|index| index.name == name)
-        });
+        let taken = self
+            .schema
+            .tables
+            .iter()
+            .any(|table| table.name == name || table.indexes.iter().any(|index| index.name == name));
         match taken {
             true => Err(refused(format!("there is already a table or index {name}"))),
             false => Ok(()),

@@ -88,21 +88,9 @@ fn between(lines: &[&str], start: Location, end: Location) -> String {
         if number < start.line || number > end.line {
             continue;
         }
-        let from = if number == start.line {
-            start.column - 1
-        } else {
-            0
-        };
-        let to = if number == end.line {
-            end.column - 1
-        } else {
-            u64::MAX
-        };
-        text.extend(
-            line.chars()
-                .skip(from as usize)
-                .take(to.saturating_sub(from) as usize),
-        );
+        let from = if number == start.line { start.column - 1 } else { 0 };
+        let to = if number == end.line { end.column - 1 } else { u64::MAX };
+        text.extend(line.chars().skip(from as usize).take(to.saturating_sub(from) as usize));
         text.push('\n');
     }
     text

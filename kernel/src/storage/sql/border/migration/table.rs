@@ -1,9 +1,7 @@
 //! CREATE TABLE.
 
 use sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
-use sqlparser::ast::{
-    self, ColumnOption, ForeignKeyConstraint, ReferentialAction, TableConstraint,
-};
+use sqlparser::ast::{self, ColumnOption, ForeignKeyConstraint, ReferentialAction, TableConstraint};
 
 use super::super::ColumnType;
 use super::super::check::named_type;
@@ -62,10 +60,7 @@ impl Planner<'_> {
         for definition in &create.columns {
             let column = self.new_column(definition)?;
             if table.column(&column.column.name).is_some() {
-                return Err(refused(format!(
-                    "{name} has two columns {}",
-                    column.column.name
-                )));
+                return Err(refused(format!("{name} has two columns {}", column.column.name)));
             }
             table.columns.push(column.column.clone());
             written.push(column);
@@ -106,9 +101,7 @@ impl Planner<'_> {
                 | TableConstraint::PrimaryKeyUsingIndex(_)
                 | TableConstraint::UniqueUsingIndex(_)
                 | TableConstraint::Exclude(_) => {
-                    return Err(refused(
-                        "constraints are PRIMARY KEY, UNIQUE, FOREIGN KEY and CHECK",
-                    ));
+                    return Err(refused("constraints are PRIMARY KEY, UNIQUE, FOREIGN KEY and CHECK"));
                 }
             }
         }
@@ -125,19 +118,13 @@ impl Planner<'_> {
         let first = self.schema.tables.is_empty();
         self.schema.tables.push(table);
         let mut conditions = Vec::new();
-        let of_columns = written.iter().flat_map(|column| {
-            column
-                .checks
-                .iter()
-                .map(|(given, expr)| (given.clone(), *expr))
-        });
-        let of_table = create
-            .constraints
+        let of_columns = written
             .iter()
-            .filter_map(|constraint| match constraint {
-                TableConstraint::Check(check) => Some(written_check(check)),
-                _ => None,
-            });
+            .flat_map(|column| column.checks.iter().map(|(given, expr)| (given.clone(), *expr)));
+        let of_table = create.constraints.iter().filter_map(|constraint| match constraint {
+            TableConstraint::Check(check) => Some(written_check(check)),
+            _ => None,
+        });
         for check in of_columns.map(Ok).chain(of_table) {
             let (given, expr) = check?;
             conditions.push(self.check(&name, given, expr)?);
@@ -148,10 +135,7 @@ impl Planner<'_> {
         if first {
             postgres.insert(
                 0,
-                format!(
-                    "create schema if not exists {}",
-                    names::quoted(&self.schema.plugin)
-                ),
+                format!("create schema if not exists {}", names::quoted(&self.schema.plugin)),
             );
         }
         self.steps.push(super::Step::Ddl {
@@ -163,10 +147,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    pub(super) fn new_column<'a>(
-        &self,
-        definition: &'a ast::ColumnDef,
-    ) -> Result<NewColumn<'a>, Refusal> {
+    pub(super) fn new_column<'a>(&self, definition: &'a ast::ColumnDef) -> Result<NewColumn<'a>, Refusal> {
         let ast::ColumnDef {
             name,
             data_type,
@@ -188,11 +169,7 @@ impl Planner<'_> {
             unique: None,
             references: None,
         };
-        for ast::ColumnOptionDef {
-            name: given,
-            option,
-        } in options
-        {
+        for ast::ColumnOptionDef { name: given, option } in options {
             let given = given.as_ref().map(names::written);
             match option {
                 ColumnOption::Null => {}
@@ -257,12 +234,7 @@ impl Planner<'_> {
         Ok((name, condition))
     }
 
-    fn foreign_key(
-        &self,
-        table: &mut Table,
-        key: &ForeignKeyConstraint,
-        columns: Vec<String>,
-    ) -> Result<(), Refusal> {
+    fn foreign_key(&self, table: &mut Table, key: &ForeignKeyConstraint, columns: Vec<String>) -> Result<(), Refusal> {
         let ForeignKeyConstraint {
             name: given,
             index_name,
@@ -275,7 +247,9 @@ impl Planner<'_> {
             characteristics,
         } = key;
         let other = names::written(names::single("the referenced table", foreign_table).map_err(|_| {
-            refused(format!("{foreign_table} belongs to another plugin: keep its id as text and call that plugin"))
+            refused(format!(
+                "{foreign_table} belongs to another plugin: keep its id as text and call that plugin"
+            ))
         })?);
         let cascade = match on_delete {
             None | Some(ReferentialAction::NoAction | ReferentialAction::Restrict) => false,
@@ -350,11 +324,7 @@ fn primary_key(table: &mut Table, columns: Vec<String>) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn unique(
-    table: &mut Table,
-    given: Option<String>,
-    columns: Vec<String>,
-) -> Result<(), Refusal> {
+pub(super) fn unique(table: &mut Table, given: Option<String>, columns: Vec<String>) -> Result<(), Refusal> {
     let unordered = |kind| matches!(kind, ColumnType::Jsonb | ColumnType::Bytea);
     if table
         .columns
@@ -381,10 +351,7 @@ pub(super) fn written_unique(
             || key.characteristics.is_some()
             || key.nulls_distinct != ast::NullsDistinctOption::None => "UNIQUE names columns and nothing else",
     );
-    Ok((
-        key.name.as_ref().map(names::written),
-        key_columns(table, &key.columns)?,
-    ))
+    Ok((key.name.as_ref().map(names::written), key_columns(table, &key.columns)?))
 }
 
 fn written_check(check: &ast::CheckConstraint) -> Result<(Option<String>, &ast::Expr), Refusal> {
@@ -403,19 +370,12 @@ fn constraint_name(table: &Table, given: Option<String>, made: String) -> Result
     if let Some(given) = given {
         names::accept("constraint", &given)?;
         return match taken(&given) {
-            true => Err(refused(format!(
-                "{} has two constraints {given}",
-                table.name
-            ))),
+            true => Err(refused(format!("{} has two constraints {given}", table.name))),
             false => Ok(given),
         };
     }
     let short: String = made.chars().take(24).collect();
-    let mut name = if made.len() <= 31 {
-        made
-    } else {
-        short.clone()
-    };
+    let mut name = if made.len() <= 31 { made } else { short.clone() };
     let mut number = 1;
     while taken(&name) {
         number += 1;
@@ -426,11 +386,7 @@ fn constraint_name(table: &Table, given: Option<String>, made: String) -> Result
 
 fn key_columns(table: &Table, columns: &[ast::IndexColumn]) -> Result<Vec<String>, Refusal> {
     let mut idents = Vec::with_capacity(columns.len());
-    for ast::IndexColumn {
-        column,
-        operator_class,
-    } in columns
-    {
+    for ast::IndexColumn { column, operator_class } in columns {
         let ast::OrderByExpr {
             expr,
             options,
@@ -441,9 +397,7 @@ fn key_columns(table: &Table, columns: &[ast::IndexColumn]) -> Result<Vec<String
                 => "a key names columns and nothing else",
         );
         let ast::Expr::Identifier(ident) = expr else {
-            return Err(refused(
-                "a key names columns: make a unique index for an expression",
-            ));
+            return Err(refused("a key names columns: make a unique index for an expression"));
         };
         idents.push(ident.clone());
     }
@@ -455,11 +409,10 @@ fn plain_columns(table: &Table, idents: &[ast::Ident]) -> Result<Vec<String>, Re
     for ident in idents {
         let name = names::written(ident);
         if table.column(&name).is_none() {
-            return Err(Refusal::new(
-                RefusalKind::UnknownName,
-                format!("{} has no column {name}", table.name),
-            )
-            .within(ident.span));
+            return Err(
+                Refusal::new(RefusalKind::UnknownName, format!("{} has no column {name}", table.name))
+                    .within(ident.span),
+            );
         }
         if columns.contains(&name) {
             return Err(refused(format!("{name} stands twice in a key")));
@@ -514,11 +467,7 @@ fn printed(
             with_store(&key.columns),
             table_name(engine, plugin, &key.table),
             with_store(&key.references),
-            if key.cascade {
-                " on delete cascade"
-            } else {
-                ""
-            },
+            if key.cascade { " on delete cascade" } else { "" },
         ));
     }
     for (name, condition) in checks {
@@ -568,9 +517,7 @@ impl NewColumn<'_> {
             )));
         }
         if self.unique.is_some() {
-            return Err(refused(format!(
-                "{name}: add the column, then create a unique index"
-            )));
+            return Err(refused(format!("{name}: add the column, then create a unique index")));
         }
         if !self.checks.is_empty() {
             return Err(refused(format!(
