@@ -6,6 +6,7 @@ pub mod config;
 pub mod control;
 pub mod events;
 pub mod http;
+pub mod kernel;
 pub mod plugins;
 pub mod secrets;
 pub mod storage;
@@ -13,3 +14,11 @@ pub mod stores;
 pub mod telemetry;
 pub mod typeid;
 pub mod versions;
+
+pub use kernel::{Kernel, serve};
+
+/// Says once which cryptography TLS uses. Call it at the start of `main`, before anything connects.
+pub fn install_tls() {
+    // Fails where it was said before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

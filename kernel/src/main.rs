@@ -1,1 +1,31 @@
-fn main() {}
+//! The server alone: reads the configuration, serves until it is told to stop. `commerce serve` does the same.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use commerce_kernel::config::Config;
+
+fn main() -> ExitCode {
+    let file = std::env::var_os("COMMERCE_CONFIG").map(PathBuf::from);
+    let file = file.or_else(|| Some(PathBuf::from("commerce.toml")).filter(|path| path.exists()));
+    let config = match Config::load(file.as_deref(), std::env::vars()) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(3);
+        }
+    };
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> anyhow::Result<()> {
+    commerce_kernel::install_tls();
+    let _log = commerce_kernel::telemetry::start_log(&config.log)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(commerce_kernel::serve(config))
+}

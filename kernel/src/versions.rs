@@ -60,10 +60,17 @@ impl Versions {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(POLL).await;
-                let Some(numbers) = numbers.upgrade() else { return };
+                let Some(numbers) = numbers.upgrade() else {
+                    return;
+                };
                 match read(&sql).await {
-                    Ok(read) => _ = numbers.send_if_modified(|known| std::mem::replace(known, read) != *known),
-                    Err(error) => tracing::warn!(%error, "changes of other nodes cannot be read; trying again"),
+                    Ok(read) => {
+                        _ = numbers
+                            .send_if_modified(|known| std::mem::replace(known, read) != *known)
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "changes of other nodes cannot be read; trying again")
+                    }
                 }
             }
         });
@@ -95,6 +102,11 @@ impl Versions {
 }
 
 async fn read(sql: &Sql) -> Result<BTreeMap<String, i64>, SqlError> {
-    let rows = sql.kernel().fetch_all("select name, generation from kernel.versions", &[]).await?;
-    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+    let rows = sql
+        .kernel()
+        .fetch_all("select name, generation from kernel.versions", &[])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.get(0)?, row.get(1)?)))
+        .collect()
 }

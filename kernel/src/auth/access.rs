@@ -54,7 +54,11 @@ impl Access {
 
     pub fn key(&self, presented: &str) -> Option<Arc<ApiKey>> {
         // Found by digest: how long the search takes tells nothing about any key.
-        self.rights.load().keys.get::<[u8; 32]>(&Sha256::digest(presented).into()).cloned()
+        self.rights
+            .load()
+            .keys
+            .get::<[u8; 32]>(&Sha256::digest(presented).into())
+            .cloned()
     }
 
     pub fn has_ended(&self, session: &str) -> bool {
@@ -66,7 +70,9 @@ impl Access {
     }
 
     fn tidy(&self, now: Time) {
-        self.ended.write().retain(|_, tokens_die_at| *tokens_die_at > now);
+        self.ended
+            .write()
+            .retain(|_, tokens_die_at| *tokens_die_at > now);
     }
 }
 
@@ -76,7 +82,9 @@ impl Auth {
         versions.on_change(Topic::Access, move || {
             let inner = weak.upgrade();
             async move {
-                let Some(inner) = inner else { return Load::NobodyLeft };
+                let Some(inner) = inner else {
+                    return Load::NobodyLeft;
+                };
                 match Auth(inner).load_access().await {
                     Ok(()) => Load::Done,
                     Err(error) => {
@@ -92,7 +100,10 @@ impl Auth {
     pub(super) async fn load_access(&self) -> anyhow::Result<()> {
         let Inner { sql, access, .. } = &*self.0;
         let _one_at_a_time = access.loading.lock().await;
-        let rights = Rights { staff: staff(sql).await?, keys: keys(sql).await? };
+        let rights = Rights {
+            staff: staff(sql).await?,
+            keys: keys(sql).await?,
+        };
         access.rights.store(Arc::new(rights));
         self.load_signing_keys().await
     }
@@ -106,9 +117,14 @@ impl Auth {
                 tokio::time::sleep(POLL).await;
                 let Some(inner) = weak.upgrade() else { return };
                 let began = Time::now();
-                match Auth(inner).load_ended_sessions(Time(since.0 - OVERLAP_US)).await {
+                match Auth(inner)
+                    .load_ended_sessions(Time(since.0 - OVERLAP_US))
+                    .await
+                {
                     Ok(()) => since = began,
-                    Err(error) => tracing::warn!(%error, "ended sessions cannot be read; trying again"),
+                    Err(error) => {
+                        tracing::warn!(%error, "ended sessions cannot be read; trying again")
+                    }
                 }
             }
         });
@@ -120,9 +136,12 @@ impl Auth {
         let since = Time(since.0.max(now.0 - life_us));
         let text = "select id, revoked_at from kernel.sessions where revoked_at is not null and revoked_at >= $1";
         for row in self.0.sql.kernel().fetch_all(text, &args![since]).await? {
-            self.0.access.end(row.get(0)?, Time(row.get::<Time>(1)?.0 + life_us));
+            self.0
+                .access
+                .end(row.get(0)?, Time(row.get::<Time>(1)?.0 + life_us));
         }
         self.0.access.tidy(now);
+        self.0.throttle.tidy(now.0);
         Ok(())
     }
 
@@ -145,7 +164,10 @@ async fn staff(sql: &Sql) -> Result<HashMap<(i64, String), BTreeSet<String>>, Sq
         .await?;
     let mut staff: HashMap<_, BTreeSet<String>> = HashMap::new();
     for row in &rows {
-        staff.entry((row.get(0)?, row.get(1)?)).or_default().extend(permissions(row, 2)?);
+        staff
+            .entry((row.get(0)?, row.get(1)?))
+            .or_default()
+            .extend(permissions(row, 2)?);
     }
     Ok(staff)
 }
@@ -159,7 +181,12 @@ async fn keys(sql: &Sql) -> Result<HashMap<[u8; 32], Arc<ApiKey>>, SqlError> {
             "secret" => ApiKeyKind::Secret,
             _ => ApiKeyKind::Publishable,
         };
-        let key = ApiKey { store: row.get(0)?, id: row.get(1)?, kind, permissions: permissions(row, 3)? };
+        let key = ApiKey {
+            store: row.get(0)?,
+            id: row.get(1)?,
+            kind,
+            permissions: permissions(row, 3)?,
+        };
         if let Ok(digest) = <[u8; 32]>::try_from(row.get::<Vec<u8>>(4)?) {
             keys.insert(digest, Arc::new(key));
         }

@@ -9,7 +9,9 @@ pub fn normalised(given: &str) -> Option<String> {
     let (local, domain) = address.split_once('@')?;
     let well_formed = address.len() <= 254
         && (1..=64).contains(&local.len())
-        && !local.chars().any(|c| c.is_whitespace() || c.is_control() || "()<>[]:;,\\\"".contains(c))
+        && !local
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || "()<>[]:;,\\\"".contains(c))
         && local.split('.').all(|part| !part.is_empty())
         && domain.contains('.')
         && domain.split('.').all(is_label);
@@ -30,7 +32,10 @@ mod tests {
 
     #[test]
     fn case_and_surrounding_space_make_no_second_account() {
-        assert_eq!(normalised("  Ann.Lee+x@Example.COM ").as_deref(), Some("ann.lee+x@example.com"));
+        assert_eq!(
+            normalised("  Ann.Lee+x@Example.COM ").as_deref(),
+            Some("ann.lee+x@example.com")
+        );
     }
 
     #[test]

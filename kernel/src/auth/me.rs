@@ -10,18 +10,19 @@ use crate::secrets::Secret;
 use crate::storage::sql::{ConstraintKind, KernelStatement, SqlError, Time};
 
 impl Auth {
-    pub(super) async fn me(&self, asked: Asked<'_>) -> Answer {
+    pub async fn me(&self, asked: Asked<'_>) -> Answer {
         let account = self.own_account(&asked).await?;
         Ok((200, self.shown(&asked, &account)))
     }
 
     /// A new address or password needs the current password: a token left behind on a library's computer must not be
     /// enough to take the account over. A new password ends every other sign-in and answers with a new one.
-    pub(super) async fn update_me(&self, asked: Asked<'_>) -> Answer {
+    pub async fn update_me(&self, asked: Asked<'_>) -> Answer {
         let account = self.own_account(&asked).await?;
         let wanted = Wanted::of(&asked.body)?;
         if wanted.email.is_some() || wanted.password.is_some() {
-            self.check_current_password(&asked, &account, wanted.current_password).await?;
+            self.check_current_password(&asked, &account, wanted.current_password)
+                .await?;
         }
         let (store, now) = (asked.store.number, Time::now());
         let mut statements = Vec::new();
@@ -31,7 +32,11 @@ impl Auth {
                 args![store, account.id.clone(), name.clone(), now],
             ));
         }
-        if let Some(email) = wanted.email.as_ref().filter(|email| **email != account.email) {
+        if let Some(email) = wanted
+            .email
+            .as_ref()
+            .filter(|email| **email != account.email)
+        {
             statements.push(KernelStatement::new(
                 "update kernel.accounts set email = $3, verified_at = null, updated_at = $4 where store = $1 and id = $2",
                 args![store, account.id.clone(), email.clone(), now],
@@ -45,10 +50,17 @@ impl Auth {
                 args![store, account.id.clone(), hash, now],
             ));
         }
-        self.0.sql.kernel().transaction(statements).await.map_err(|error| match error {
-            SqlError::Constraint(violated) if violated.kind == ConstraintKind::Unique => Code::EmailTaken.into(),
-            other => Problem::from(other),
-        })?;
+        self.0
+            .sql
+            .kernel()
+            .transaction(statements)
+            .await
+            .map_err(|error| match error {
+                SqlError::Constraint(violated) if violated.kind == ConstraintKind::Unique => {
+                    Code::EmailTaken.into()
+                }
+                other => Problem::from(other),
+            })?;
         let account = self.own_account(&asked).await?;
         let mut answer = self.shown(&asked, &account);
         if new_password {
@@ -65,9 +77,15 @@ impl Auth {
     }
 
     async fn own_account(&self, asked: &Asked<'_>) -> Result<Account, Problem> {
-        let id = asked.caller.account.as_deref().ok_or_else(|| Problem::from(Code::Unauthenticated))?;
+        let id = asked
+            .caller
+            .account
+            .as_deref()
+            .ok_or_else(|| Problem::from(Code::Unauthenticated))?;
         // Its token outlives a removed account by some minutes.
-        self.account_by_id(asked.store, id).await?.ok_or_else(|| Code::InvalidToken.into())
+        self.account_by_id(asked.store, id)
+            .await?
+            .ok_or_else(|| Code::InvalidToken.into())
     }
 
     fn shown(&self, asked: &Asked<'_>, account: &Account) -> Value {
@@ -83,10 +101,18 @@ impl Auth {
         account: &Account,
         given: Option<Secret<String>>,
     ) -> Result<(), Problem> {
-        let refused = |message: &str| Problem::from(Code::InvalidBody).with_error("/current_password", message);
-        let given = given.ok_or_else(|| refused("is needed to change the address or the password"))?;
+        let refused = |message: &str| {
+            Problem::from(Code::InvalidBody).with_error("/current_password", message)
+        };
+        let given =
+            given.ok_or_else(|| refused("is needed to change the address or the password"))?;
         let attempt = self.attempt(asked.store, &account.email, asked.address)?;
-        match self.0.passwords.verify(given, account.password_hash.as_deref()).await? {
+        match self
+            .0
+            .passwords
+            .verify(given, account.password_hash.as_deref())
+            .await?
+        {
             Verdict::Right | Verdict::Outdated => self.succeeded(attempt).await,
             Verdict::Wrong => {
                 self.failed(attempt).await?;
@@ -108,10 +134,12 @@ impl Wanted {
     fn of(body: &Value) -> Result<Self, Problem> {
         let mut problem = Problem::from(Code::InvalidBody);
         let mut text = |name: &str| match body.get(name) {
-            None => None,
+            None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text.clone()),
             Some(_) => {
-                problem = problem.clone().with_error(format!("/{name}"), "must be a text");
+                problem = problem
+                    .clone()
+                    .with_error(format!("/{name}"), "must be a text");
                 None
             }
         };
@@ -120,7 +148,9 @@ impl Wanted {
         let current_password = text("current_password").map(Secret::new);
         let email = email.map(|given| {
             email::normalised(&given).unwrap_or_else(|| {
-                problem = problem.clone().with_error("/email", "must be an e-mail address");
+                problem = problem
+                    .clone()
+                    .with_error("/email", "must be an e-mail address");
                 String::new()
             })
         });
@@ -130,6 +160,15 @@ impl Wanted {
         if let Some(message) = name.as_deref().and_then(super::accounts::name_misfit) {
             problem = problem.with_error("/name", message);
         }
-        if problem.errors.is_empty() { Ok(Self { name, email, password, current_password }) } else { Err(problem) }
+        if problem.errors.is_empty() {
+            Ok(Self {
+                name,
+                email,
+                password,
+                current_password,
+            })
+        } else {
+            Err(problem)
+        }
     }
 }

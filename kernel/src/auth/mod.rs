@@ -2,8 +2,8 @@
 //!
 //! - A request proves who asks by an access token ([`tokens`]) or an API key; checking either takes no statement, because
 //!   keys, roles and what was revoked are kept in memory ([`access`]).
-//! - [`sign_in`] and [`me`] answer `/api/auth/…`, described for HTTP in [`routes`]; [`accounts`], [`api_keys`] and
-//!   [`signing_keys`] are what operators change.
+//! - [`sign_in`], [`sessions`] and [`me`] answer `/api/auth/…`; [`accounts`], [`api_keys`] and [`signing_keys`] are what
+//!   operators change.
 //! - Everything is of one store. A token, key or account of another store is unknown here.
 //!
 //! What reaches whom when: a change of roles, a revoked key and an ended session are in force at once on this node and
@@ -38,6 +38,7 @@ pub use config::AuthConfig;
 pub use routes::{routes, schemas};
 
 use crate::caller::{Caller, CallerKind};
+use crate::events::PurgeRule;
 use crate::http::problem::{Code, Problem};
 use crate::secrets::{MasterKey, Secret};
 use crate::storage::sql::{Sql, Time};
@@ -54,6 +55,9 @@ pub const OWNER: &str = "owner";
 /// How often ended sessions of other nodes are read. With the time of the statement less than two seconds.
 const POLL: Duration = Duration::from_millis(1000);
 
+/// Longer than any request takes.
+const ROTATED_TTL: Duration = Duration::from_secs(60);
+
 #[derive(Clone)]
 pub struct Auth(Arc<Inner>);
 
@@ -67,9 +71,11 @@ struct Inner {
     signing_keys: ArcSwap<SigningKeys>,
     /// See `sessions`: makes the successor of a refresh token from the token.
     rotation_key: Secret<[u8; 32]>,
+    /// When the use of a refresh token was committed here, by its digest: for requests that came before that.
+    rotated: moka::sync::Cache<Vec<u8>, Time>,
 }
 
-/// A request to one of [`routes`].
+/// A request to `/api/auth/…`.
 #[derive(Debug)]
 pub struct Asked<'a> {
     pub store: &'a Arc<Store>,
@@ -84,13 +90,22 @@ pub type Answer = Result<(u16, Value), Problem>;
 
 impl Auth {
     /// Makes the first signing key where there is none, and follows what other nodes change.
-    pub async fn open(sql: Sql, config: AuthConfig, master: MasterKey, versions: &Versions) -> anyhow::Result<Self> {
+    pub async fn open(
+        sql: Sql,
+        config: AuthConfig,
+        master: MasterKey,
+        versions: &Versions,
+    ) -> anyhow::Result<Self> {
         let auth = Self(Arc::new(Inner {
             passwords: Passwords::new(&config)?,
             throttle: Throttle::new(&config),
             access: Access::default(),
             signing_keys: ArcSwap::from_pointee(SigningKeys::new(Vec::new())),
             rotation_key: master.derive("refresh token rotation"),
+            rotated: moka::sync::Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(ROTATED_TTL)
+                .build(),
             sql,
             config,
             master,
@@ -104,8 +119,26 @@ impl Auth {
         Ok(auth)
     }
 
+    /// Answers one of [`routes`], by its operation.
+    pub async fn answer(&self, operation: &str, asked: Asked<'_>) -> Answer {
+        match operation {
+            routes::REGISTER => self.register(asked).await,
+            routes::LOGIN => self.login(asked).await,
+            routes::REFRESH => self.refresh(asked).await,
+            routes::LOGOUT => self.logout(asked).await,
+            routes::ME => self.me(asked).await,
+            routes::UPDATE_ME => self.update_me(asked).await,
+            routes::STORE => Ok((200, asked.store.published())),
+            _ => Err(Code::NotFound.into()),
+        }
+    }
+
     /// Who asks. None without credentials, and with a publishable key: that one only names the store.
-    pub fn authenticate(&self, store: &Store, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    pub fn authenticate(
+        &self,
+        store: &Store,
+        headers: &HeaderMap,
+    ) -> Result<Option<Caller>, Problem> {
         match (bearer(headers)?, one(headers, "x-api-key")?) {
             (Some(token), None) if api_keys::is_key(token) => self.key_caller(store, token),
             (None, Some(key)) => self.key_caller(store, key),
@@ -114,7 +147,10 @@ impl Auth {
             (Some(token), Some(key)) => match self.key_caller(store, key)? {
                 None if !api_keys::is_key(token) => self.token_caller(store, token).map(Some),
                 // Two rights at once: which one was meant cannot be known.
-                _ => Err(Problem::new(Code::InvalidHeader, "Send either an access token or a secret key.")),
+                _ => Err(Problem::new(
+                    Code::InvalidHeader,
+                    "Send either an access token or a secret key.",
+                )),
             },
         }
     }
@@ -134,43 +170,27 @@ impl Auth {
         }
     }
 
-    /// Answers one of [`routes`], by its operation.
-    pub async fn answer(&self, operation: &str, asked: Asked<'_>) -> Answer {
-        match operation {
-            routes::REGISTER => self.register(asked).await,
-            routes::LOGIN => self.login(asked).await,
-            routes::REFRESH => self.refresh(asked).await,
-            routes::LOGOUT => self.logout(asked).await,
-            routes::ME => self.me(asked).await,
-            routes::UPDATE_ME => self.update_me(asked).await,
-            routes::STORE => Ok((200, asked.store.published())),
-            _ => Err(Code::NotFound.into()),
-        }
-    }
-
-    /// Removes what has expired. To be called now and then, by any node.
-    pub async fn purge(&self) -> Result<(), Problem> {
-        let now = Time::now();
-        self.0.throttle.tidy(now.0);
-        let kernel = self.0.sql.kernel();
-        let forgotten = Time(self.0.throttle.forgotten_before_us(now.0));
-        kernel.execute("delete from kernel.login_throttles where failed_at < $1", &crate::args![forgotten]).await?;
-        kernel.execute("delete from kernel.sessions where expires_at < $1", &crate::args![now]).await?;
-        self.purge_signing_keys(now).await
-    }
-
     fn token_caller(&self, store: &Store, token: &str) -> Result<Caller, Problem> {
-        let claims = self.0.signing_keys.load().verify(token, &store.id).map_err(|fault| match fault {
-            TokenFault::Expired => Problem::from(Code::TokenExpired),
-            TokenFault::Invalid => Problem::from(Code::InvalidToken),
-        })?;
+        let claims = self
+            .0
+            .signing_keys
+            .load()
+            .verify(token, &store.id)
+            .map_err(|fault| match fault {
+                TokenFault::Expired => Problem::from(Code::TokenExpired),
+                TokenFault::Invalid => Problem::from(Code::InvalidToken),
+            })?;
         if self.0.access.has_ended(&claims.sid) {
             return Err(Code::InvalidToken.into());
         }
         let identity = format!("account:{}", claims.sub);
         let permissions = self.0.access.permissions(store.number, &claims.sub);
         Ok(Caller {
-            kind: if permissions.is_some() { CallerKind::Staff } else { CallerKind::Customer },
+            kind: if permissions.is_some() {
+                CallerKind::Staff
+            } else {
+                CallerKind::Customer
+            },
             account: Some(claims.sub),
             verified_email: claims.verified_email,
             permissions: permissions.unwrap_or_default(),
@@ -179,7 +199,11 @@ impl Auth {
     }
 
     fn key_caller(&self, store: &Store, key: &str) -> Result<Option<Caller>, Problem> {
-        let known = self.0.access.key(key).filter(|known| known.store == store.number);
+        let known = self
+            .0
+            .access
+            .key(key)
+            .filter(|known| known.store == store.number);
         let known = known.ok_or_else(|| Problem::from(Code::InvalidKey))?;
         Ok(match known.kind {
             ApiKeyKind::Publishable => None,
@@ -194,11 +218,36 @@ impl Auth {
     }
 }
 
+/// Which rows of this module are of no use any more.
+pub fn purge_rules(config: &AuthConfig) -> Vec<PurgeRule> {
+    vec![
+        // Their refresh tokens go with them.
+        PurgeRule {
+            table: "sessions",
+            text: "delete from kernel.sessions where (store, id) in (
+                     select store, id from kernel.sessions where expires_at < $1 order by expires_at limit $2)",
+            // An access token outlives its session by minutes, and a revoked one must be known until then.
+            keep: Duration::from_secs(u64::from(config.access_token_minutes) * 60),
+        },
+        PurgeRule {
+            table: "login_throttles",
+            text: "delete from kernel.login_throttles where (store, subject) in (
+                     select store, subject from kernel.login_throttles where failed_at < $1 order by failed_at limit $2)",
+            keep: Duration::from_secs(u64::from(config.login_forget_minutes) * 60),
+        },
+    ]
+}
+
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(header) = one(headers, AUTHORIZATION.as_str())? else { return Ok(None) };
+    let Some(header) = one(headers, AUTHORIZATION.as_str())? else {
+        return Ok(None);
+    };
     match header.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
-        _ => Err(Problem::new(Code::InvalidToken, "Send the token as Authorization: Bearer ….")),
+        _ => Err(Problem::new(
+            Code::InvalidToken,
+            "Send the token as Authorization: Bearer ….",
+        )),
     }
 }
 
@@ -207,9 +256,13 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Proble
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => {
-            value.to_str().map(Some).map_err(|_| Problem::new(Code::InvalidHeader, format!("{name} must be ASCII.")))
-        }
-        (Some(_), Some(_)) => Err(Problem::new(Code::InvalidHeader, format!("Send {name} once."))),
+        (Some(value), None) => value
+            .to_str()
+            .map(Some)
+            .map_err(|_| Problem::new(Code::InvalidHeader, format!("{name} must be ASCII."))),
+        (Some(_), Some(_)) => Err(Problem::new(
+            Code::InvalidHeader,
+            format!("Send {name} once."),
+        )),
     }
 }

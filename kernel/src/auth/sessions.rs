@@ -3,8 +3,8 @@
 //! A refresh token is good once. It answers with its successor, and when it comes again somebody has a copy: the session
 //! ends for the owner and the thief alike, and its access tokens with it. Two requests that send the same token at the
 //! same moment (two tabs of a browser) are no theft: the successor is made from the token with a key of the kernel's, so
-//! the one that comes second gets the same successor and not a branch. "The same moment" is when the token was still
-//! unused as the request came; `auth.refresh_grace_ms` makes it longer.
+//! the one that comes second gets the same successor and not a branch. "The same moment" is when the token's use was not
+//! yet committed as the request came; `auth.refresh_grace_ms` makes it longer.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -45,10 +45,20 @@ impl Auth {
         let session = KernelStatement::new(
             "insert into kernel.sessions (store, id, account, created_at, refreshed_at, expires_at)
              values ($1, $2, $3, $4, $4, $5)",
-            args![store.number, id.clone(), account.to_owned(), now, self.session_end(now)],
+            args![
+                store.number,
+                id.clone(),
+                account.to_owned(),
+                now,
+                self.session_end(now)
+            ],
         );
         let statements = vec![session, insert_token(store, &refresh_token, &id, now)];
-        NewSession { id, refresh_token, statements }
+        NewSession {
+            id,
+            refresh_token,
+            statements,
+        }
     }
 
     /// What the client gets of a session that has begun.
@@ -59,13 +69,22 @@ impl Auth {
         account: &str,
         verified_email: Option<String>,
     ) -> Result<Value, Problem> {
-        self.token_pair(store, &session.id, account, verified_email, &session.refresh_token)
+        self.token_pair(
+            store,
+            &session.id,
+            account,
+            verified_email,
+            &session.refresh_token,
+        )
     }
 
-    pub(super) async fn refresh(&self, asked: Asked<'_>) -> Answer {
+    pub async fn refresh(&self, asked: Asked<'_>) -> Answer {
         let arrived = Time::now();
         let token = refresh_token(&asked.body)?;
-        let presented = self.presented(asked.store, token).await?.ok_or_else(|| Problem::from(Code::InvalidToken))?;
+        let presented = self
+            .presented(asked.store, token)
+            .await?
+            .ok_or_else(|| Problem::from(Code::InvalidToken))?;
         if presented.ended {
             return Err(Code::InvalidToken.into());
         }
@@ -74,17 +93,31 @@ impl Auth {
         }
         let successor = self.successor(asked.store, token);
         match presented.used_at {
-            None => self.rotate(asked.store, token, &successor, &presented).await?,
-            Some(used_at) => self.used_again(asked.store, &presented, used_at, arrived).await?,
+            None => {
+                self.rotate(asked.store, token, &successor, &presented)
+                    .await?
+            }
+            Some(used_at) => {
+                // Another node's commit came a little later than it says; it is never earlier.
+                let used_at = self.0.rotated.get(&digest(token)).unwrap_or(used_at);
+                self.used_again(asked.store, &presented, used_at, arrived)
+                    .await?;
+            }
         }
         let verified_email = presented.verified.then(|| presented.email.clone());
-        let mut answer = self.token_pair(asked.store, &presented.session, &presented.account, verified_email, &successor)?;
+        let mut answer = self.token_pair(
+            asked.store,
+            &presented.session,
+            &presented.account,
+            verified_email,
+            &successor,
+        )?;
         answer["user"] = json!({ "id": presented.account, "email": presented.email });
         Ok((200, answer))
     }
 
     /// An unknown token is no error: whoever signs out is signed out.
-    pub(super) async fn logout(&self, asked: Asked<'_>) -> Answer {
+    pub async fn logout(&self, asked: Asked<'_>) -> Answer {
         let token = refresh_token(&asked.body)?;
         if let Some(presented) = self.presented(asked.store, token).await? {
             self.end_session(asked.store, &presented.session).await?;
@@ -106,7 +139,9 @@ impl Auth {
             )
             .await?;
         for row in rows {
-            self.0.access.end(row.get(0)?, Time(now.0 + self.access_token_life_us()));
+            self.0
+                .access
+                .end(row.get(0)?, Time(now.0 + self.access_token_life_us()));
         }
         Ok(())
     }
@@ -114,8 +149,15 @@ impl Auth {
     async fn end_session(&self, store: &Store, session: &str) -> Result<(), Problem> {
         let now = Time::now();
         let text = "update kernel.sessions set revoked_at = $3 where store = $1 and id = $2 and revoked_at is null";
-        self.0.sql.kernel().execute(text, &args![store.number, session, now]).await?;
-        self.0.access.end(session.to_owned(), Time(now.0 + self.access_token_life_us()));
+        self.0
+            .sql
+            .kernel()
+            .execute(text, &args![store.number, session, now])
+            .await?;
+        self.0.access.end(
+            session.to_owned(),
+            Time(now.0 + self.access_token_life_us()),
+        );
         Ok(())
     }
 
@@ -146,7 +188,13 @@ impl Auth {
         }))
     }
 
-    async fn rotate(&self, store: &Store, token: &str, successor: &str, presented: &Presented) -> Result<(), Problem> {
+    async fn rotate(
+        &self,
+        store: &Store,
+        token: &str,
+        successor: &str,
+        presented: &Presented,
+    ) -> Result<(), Problem> {
         let now = Time::now();
         let statements = vec![
             // First the session's row: a revocation waits for it, or has had it.
@@ -164,7 +212,10 @@ impl Auth {
             insert_token(store, successor, &presented.session, now),
         ];
         match self.0.sql.kernel().transaction(statements).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.0.rotated.insert(digest(token), Time::now());
+                Ok(())
+            }
             // It was unused a moment ago. Another request with the same token was faster, or the session has just ended.
             Err(SqlError::Conflict) => match self.presented(store, token).await? {
                 Some(again) if !again.ended => Ok(()),
@@ -174,8 +225,16 @@ impl Auth {
         }
     }
 
-    async fn used_again(&self, store: &Store, presented: &Presented, used_at: Time, arrived: Time) -> Result<(), Problem> {
-        let grace_us = i64::try_from(self.0.config.refresh_grace_ms).unwrap_or(i64::MAX).saturating_mul(1000);
+    async fn used_again(
+        &self,
+        store: &Store,
+        presented: &Presented,
+        used_at: Time,
+        arrived: Time,
+    ) -> Result<(), Problem> {
+        let grace_us = i64::try_from(self.0.config.refresh_grace_ms)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
         if arrived.0 <= used_at.0.saturating_add(grace_us) {
             return Ok(());
         }
@@ -213,7 +272,10 @@ impl Auth {
     }
 
     fn successor(&self, store: &Store, token: &str) -> String {
-        let digest = keyed_digest(self.0.rotation_key.expose(), &[store.id.as_bytes(), token.as_bytes()]);
+        let digest = keyed_digest(
+            self.0.rotation_key.expose(),
+            &[store.id.as_bytes(), token.as_bytes()],
+        );
         format!("{PREFIX}{}", encoded(&digest))
     }
 
@@ -232,7 +294,9 @@ fn insert_token(store: &Store, token: &str, session: &str, now: Time) -> KernelS
 fn refresh_token(body: &Value) -> Result<&str, Problem> {
     body.get("refresh_token")
         .and_then(Value::as_str)
-        .ok_or_else(|| Problem::from(Code::InvalidBody).with_error("/refresh_token", "must be a text"))
+        .ok_or_else(|| {
+            Problem::from(Code::InvalidBody).with_error("/refresh_token", "must be a text")
+        })
 }
 
 /// What the database knows of a token: 256 random bits need no slow hash.

@@ -20,25 +20,28 @@ struct Found {
 }
 
 impl Auth {
-    pub(super) async fn register(&self, asked: Asked<'_>) -> Answer {
+    pub async fn register(&self, asked: Asked<'_>) -> Answer {
         let (address, password) = credentials(&asked.body)?;
         let name = asked.body.get("name").and_then(Value::as_str);
         let account = self.prepare_account(&address, name, password).await?;
         let session = self.new_session(asked.store, &account.id);
         let user = json!({ "id": account.id, "email": account.email });
         let mut answer = self.tokens(asked.store, &session, &account.id, None)?;
-        self.insert_account_with(asked.store, account, session.statements).await?;
+        self.insert_account_with(asked.store, account, session.statements)
+            .await?;
         answer["user"] = user;
         Ok((201, answer))
     }
 
-    pub(super) async fn login(&self, asked: Asked<'_>) -> Answer {
+    pub async fn login(&self, asked: Asked<'_>) -> Answer {
         let (given, password) = credentials(&asked.body)?;
         // What is no address belongs to nobody, and takes the same way as an address that belongs to nobody.
         let address = email::normalised(&given).unwrap_or_else(|| given.trim().to_lowercase());
         let attempt = self.attempt(asked.store, &address, asked.address)?;
         let found = self.find(asked.store, &address).await?;
-        let hash = found.as_ref().and_then(|found| found.password_hash.as_deref());
+        let hash = found
+            .as_ref()
+            .and_then(|found| found.password_hash.as_deref());
         let again = password.clone();
         let verdict = self.0.passwords.verify(password, hash).await?;
         let (Some(found), Verdict::Right | Verdict::Outdated) = (&found, verdict) else {
@@ -69,13 +72,26 @@ impl Auth {
     }
 
     /// Leave to try a password of this account from this address.
-    pub(super) fn attempt(&self, store: &Store, email: &str, address: std::net::IpAddr) -> Result<Attempt, Problem> {
-        let subjects =
-            [Subject::account_and_address(store.number, email, address), Subject::address(store.number, address)];
-        self.0.throttle.begin(subjects, Time::now().0).map_err(|Wait { seconds }| {
-            Problem::new(Code::RateLimited, "Too many failed sign-ins: wait as long as Retry-After says.")
+    pub(super) fn attempt(
+        &self,
+        store: &Store,
+        email: &str,
+        address: std::net::IpAddr,
+    ) -> Result<Attempt, Problem> {
+        let subjects = [
+            Subject::account_and_address(store.number, email, address),
+            Subject::address(store.number, address),
+        ];
+        self.0
+            .throttle
+            .begin(subjects, Time::now().0)
+            .map_err(|Wait { seconds }| {
+                Problem::new(
+                    Code::RateLimited,
+                    "Too many failed sign-ins: wait as long as Retry-After says.",
+                )
                 .retry_after(seconds)
-        })
+            })
     }
 
     /// Counts the failure here and in the database, and takes over what other nodes have counted there.
@@ -98,7 +114,11 @@ impl Auth {
                 )
                 .await?;
             if let Some(row) = rows.first() {
-                self.0.throttle.learn(subject, u32::try_from(row.get::<i64>(0)?).unwrap_or(u32::MAX), now.0);
+                self.0.throttle.learn(
+                    subject,
+                    u32::try_from(row.get::<i64>(0)?).unwrap_or(u32::MAX),
+                    now.0,
+                );
             }
         }
         Ok(())
@@ -107,7 +127,11 @@ impl Auth {
     pub(super) async fn succeeded(&self, attempt: Attempt) -> Result<(), Problem> {
         if let Some(subject) = attempt.succeeded() {
             let text = "delete from kernel.login_throttles where store = $1 and subject = $2";
-            self.0.sql.kernel().execute(text, &args![subject.store, subject.name]).await?;
+            self.0
+                .sql
+                .kernel()
+                .execute(text, &args![subject.store, subject.name])
+                .await?;
         }
         Ok(())
     }
@@ -116,10 +140,21 @@ impl Auth {
     pub(super) async fn load_throttle(&self) -> Result<(), SqlError> {
         let forgotten = Time(self.0.throttle.forgotten_before_us(Time::now().0));
         let text = "select store, subject, failures, failed_at from kernel.login_throttles where failed_at >= $1";
-        for row in self.0.sql.kernel().fetch_all(text, &args![forgotten]).await? {
-            let subject = Subject { store: row.get(0)?, name: row.get(1)? };
+        for row in self
+            .0
+            .sql
+            .kernel()
+            .fetch_all(text, &args![forgotten])
+            .await?
+        {
+            let subject = Subject {
+                store: row.get(0)?,
+                name: row.get(1)?,
+            };
             let failures = u32::try_from(row.get::<i64>(2)?).unwrap_or(u32::MAX);
-            self.0.throttle.learn(subject, failures, row.get::<Time>(3)?.0);
+            self.0
+                .throttle
+                .learn(subject, failures, row.get::<Time>(3)?.0);
         }
         Ok(())
     }
@@ -149,12 +184,22 @@ impl Auth {
         KernelStatement::new(
             "update kernel.accounts set signed_in_at = $4
              where store = $1 and id = $2 and password_hash = $3 and disabled_at is null",
-            args![store.number, found.id.clone(), found.password_hash.clone(), Time::now()],
+            args![
+                store.number,
+                found.id.clone(),
+                found.password_hash.clone(),
+                Time::now()
+            ],
         )
         .expecting(1)
     }
 
-    async fn hashed_again(&self, store: &Store, found: &Found, password: Secret<String>) -> Result<KernelStatement, Problem> {
+    async fn hashed_again(
+        &self,
+        store: &Store,
+        found: &Found,
+        password: Secret<String>,
+    ) -> Result<KernelStatement, Problem> {
         let hash = self.0.passwords.hash(password).await?;
         Ok(KernelStatement::new(
             "update kernel.accounts set password_hash = $3 where store = $1 and id = $2",
@@ -177,5 +222,9 @@ fn credentials(body: &Value) -> Result<(String, Secret<String>), Problem> {
         }
     };
     let (email, password) = (text("email"), Secret::new(text("password")));
-    if problem.errors.is_empty() { Ok((email, password)) } else { Err(problem) }
+    if problem.errors.is_empty() {
+        Ok((email, password))
+    } else {
+        Err(problem)
+    }
 }

@@ -23,44 +23,70 @@ impl Auth {
     /// new key's id.
     pub async fn rotate_signing_key(&self) -> Result<String, Problem> {
         let id = crate::typeid::new("key");
-        let insert = self.new_signing_key(&id, Time(Time::now().0 + HEAD_START_US)).map_err(load_failed)?;
-        self.0.sql.kernel().transaction(vec![insert, Topic::Access.changed()]).await?;
+        let insert = self
+            .new_signing_key(&id, Time(Time::now().0 + HEAD_START_US))
+            .map_err(load_failed)?;
+        self.0
+            .sql
+            .kernel()
+            .transaction(vec![insert, self.outlived(), Topic::Access.changed()])
+            .await?;
         self.load_access().await.map_err(load_failed)?;
         Ok(id)
     }
 
     pub(super) async fn ensure_signing_key(&self) -> anyhow::Result<()> {
-        let some = self.0.sql.kernel().fetch_optional("select kid from kernel.signing_keys limit 1", &[]).await?;
+        let some = self
+            .0
+            .sql
+            .kernel()
+            .fetch_optional("select kid from kernel.signing_keys limit 1", &[])
+            .await?;
         if some.is_none() {
             let first = self.new_signing_key(FIRST, Time::now())?;
-            self.0.sql.kernel().transaction(vec![first, Topic::Access.changed()]).await?;
+            self.0
+                .sql
+                .kernel()
+                .transaction(vec![first, Topic::Access.changed()])
+                .await?;
         }
         Ok(())
     }
 
     /// Opening them is where a wrong master key shows first: at the start, before anything is served.
     pub(super) async fn load_signing_keys(&self) -> anyhow::Result<()> {
-        let rows = self.0.sql.kernel().fetch_all("select kid, sealed, signs_from from kernel.signing_keys", &[]).await?;
+        let rows = self
+            .0
+            .sql
+            .kernel()
+            .fetch_all(
+                "select kid, sealed, signs_from from kernel.signing_keys",
+                &[],
+            )
+            .await?;
         let mut keys = Vec::with_capacity(rows.len());
         for row in &rows {
-            let (id, sealed, from): (String, Vec<u8>, Time) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let secret = self.0.master.open(place(&id), &sealed).context("signing keys cannot be opened")?;
+            let (id, sealed, from): (String, Vec<u8>, Time) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let secret = self
+                .0
+                .master
+                .open(place(&id), &sealed)
+                .context("signing keys cannot be opened")?;
             keys.push(SigningKey::new(id, from.0.div_euclid(1_000_000), &secret));
         }
         self.0.signing_keys.store(Arc::new(SigningKeys::new(keys)));
         Ok(())
     }
 
-    /// Removes keys whose successor has been signing for longer than a token lives.
-    pub(super) async fn purge_signing_keys(&self, now: Time) -> Result<(), Problem> {
-        let unused_since = Time(now.0 - self.access_token_life_us() - HEAD_START_US);
-        let text = "delete from kernel.signing_keys where signs_from <
-             (select max(newer.signs_from) from kernel.signing_keys as newer where newer.signs_from < $1)";
-        if self.0.sql.kernel().execute(text, &args![unused_since]).await? > 0 {
-            self.0.sql.kernel().transaction(vec![Topic::Access.changed()]).await?;
-            self.load_access().await.map_err(load_failed)?;
-        }
-        Ok(())
+    /// Keys whose successor has been signing for longer than a token lives.
+    fn outlived(&self) -> KernelStatement {
+        let before = Time(Time::now().0 - self.access_token_life_us() - HEAD_START_US);
+        KernelStatement::new(
+            "delete from kernel.signing_keys where signs_from <
+             (select max(newer.signs_from) from kernel.signing_keys as newer where newer.signs_from < $1)",
+            args![before],
+        )
     }
 
     fn new_signing_key(&self, id: &str, signs_from: Time) -> Result<KernelStatement, SecretsError> {
@@ -75,7 +101,11 @@ impl Auth {
 
 /// No plugin's name has a space: none can ask for a secret of this place.
 fn place(id: &str) -> Place<'_> {
-    Place { store: 0, plugin: "the kernel", name: id }
+    Place {
+        store: 0,
+        plugin: "the kernel",
+        name: id,
+    }
 }
 
 pub(super) fn load_failed(error: impl Into<anyhow::Error>) -> Problem {
@@ -83,7 +113,10 @@ pub(super) fn load_failed(error: impl Into<anyhow::Error>) -> Problem {
     match error.downcast::<SqlError>() {
         Ok(error) => error.into(),
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "roles and keys could not be loaded");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "roles and keys could not be loaded"
+            );
             Problem::internal()
         }
     }

@@ -28,12 +28,18 @@ const ADDRESS: &str = "address:";
 impl Subject {
     pub fn account_and_address(store: i64, email: &str, address: IpAddr) -> Self {
         let digest = Sha256::digest(format!("{email}\0{}", client_network(address)));
-        Self { store, name: format!("{ACCOUNT}{}", hex::encode(digest)) }
+        Self {
+            store,
+            name: format!("{ACCOUNT}{}", hex::encode(digest)),
+        }
     }
 
     pub fn address(store: i64, address: IpAddr) -> Self {
         let digest = Sha256::digest(client_network(address).to_string());
-        Self { store, name: format!("{ADDRESS}{}", hex::encode(digest)) }
+        Self {
+            store,
+            name: format!("{ADDRESS}{}", hex::encode(digest)),
+        }
     }
 }
 
@@ -87,7 +93,10 @@ impl Throttle {
             max_delay_us: micros(config.login_max_delay_ms),
             forget_us: micros(u64::from(config.login_forget_minutes) * 60_000),
         };
-        Self { limits: Arc::new(limits), counts: Arc::default() }
+        Self {
+            limits: Arc::new(limits),
+            counts: Arc::default(),
+        }
     }
 
     /// Failures before this no longer count.
@@ -105,14 +114,19 @@ impl Throttle {
                 }
                 if let Some(wait_us) = self.limits.wait_us(subject, count, now_us) {
                     let seconds = u32::try_from(wait_us.div_ceil(1_000_000)).unwrap_or(u32::MAX);
-                    return Err(Wait { seconds: seconds.max(1) });
+                    return Err(Wait {
+                        seconds: seconds.max(1),
+                    });
                 }
             }
         }
         for subject in &subjects {
             counts.entry(subject.clone()).or_default().open += 1;
         }
-        Ok(Attempt { throttle: self.clone(), subjects })
+        Ok(Attempt {
+            throttle: self.clone(),
+            subjects,
+        })
     }
 
     /// What the database knows of a subject: after a restart, or because another node has counted as well.
@@ -126,22 +140,32 @@ impl Throttle {
     /// Drops what no longer counts, so that memory follows the failures of the last hour.
     pub fn tidy(&self, now_us: i64) {
         let before = self.forgotten_before_us(now_us);
-        self.counts.lock().retain(|_, count| count.open > 0 || count.last_us >= before);
+        self.counts
+            .lock()
+            .retain(|_, count| count.open > 0 || count.last_us >= before);
     }
 }
 
 impl Limits {
     fn wait_us(&self, subject: &Subject, count: &Count, now_us: i64) -> Option<u64> {
-        let allowed = if subject.name.starts_with(ACCOUNT) { self.account_and_address } else { self.address };
+        let allowed = if subject.name.starts_with(ACCOUNT) {
+            self.account_and_address
+        } else {
+            self.address
+        };
         if let Some(beyond) = count.failures.checked_sub(allowed) {
-            let delay = self.delay_us.saturating_mul(1_i64 << beyond.min(40)).min(self.max_delay_us);
+            let delay = self
+                .delay_us
+                .saturating_mul(1_i64 << beyond.min(40))
+                .min(self.max_delay_us);
             let until = count.last_us.saturating_add(delay);
             if now_us < until {
                 return Some(until.abs_diff(now_us));
             }
         }
         // Once the free attempts are used up: one at a time.
-        (count.open > 0 && count.failures.saturating_add(count.open) >= allowed).then_some(1_000_000)
+        (count.open > 0 && count.failures.saturating_add(count.open) >= allowed)
+            .then_some(1_000_000)
     }
 }
 
@@ -194,37 +218,58 @@ mod tests {
     const SECOND: i64 = 1_000_000;
 
     fn throttle() -> Throttle {
-        Throttle::new(&AuthConfig { login_attempts: 3, login_attempts_per_address: 5, ..AuthConfig::default() })
+        Throttle::new(&AuthConfig {
+            login_attempts: 3,
+            login_attempts_per_address: 5,
+            ..AuthConfig::default()
+        })
     }
 
     fn subjects(email: &str, address: &str) -> [Subject; 2] {
         let address = address.parse().unwrap();
-        [Subject::account_and_address(1, email, address), Subject::address(1, address)]
+        [
+            Subject::account_and_address(1, email, address),
+            Subject::address(1, address),
+        ]
     }
 
     fn fail(throttle: &Throttle, email: &str, address: &str, times: usize) {
         for _ in 0..times {
-            throttle.begin(subjects(email, address), 0).unwrap().failed(0);
+            throttle
+                .begin(subjects(email, address), 0)
+                .unwrap()
+                .failed(0);
         }
     }
 
     #[test]
     fn after_the_free_attempts_each_failure_doubles_the_wait() {
-        let throttle = Throttle::new(&AuthConfig { login_attempts: 3, ..AuthConfig::default() });
+        let throttle = Throttle::new(&AuthConfig {
+            login_attempts: 3,
+            ..AuthConfig::default()
+        });
         fail(&throttle, "a@b.c", "1.1.1.1", 3);
         let mut now = 0;
         for wait in [1, 2, 4, 8] {
-            let refused = throttle.begin(subjects("a@b.c", "1.1.1.1"), now).map(drop).unwrap_err();
+            let refused = throttle
+                .begin(subjects("a@b.c", "1.1.1.1"), now)
+                .map(drop)
+                .unwrap_err();
             assert_eq!(refused.seconds, wait);
             now += i64::from(wait) * SECOND;
-            throttle.begin(subjects("a@b.c", "1.1.1.1"), now).unwrap().failed(now);
+            throttle
+                .begin(subjects("a@b.c", "1.1.1.1"), now)
+                .unwrap()
+                .failed(now);
         }
     }
 
     #[test]
     fn a_hundred_guesses_at_once_do_not_pass_together() {
         let throttle = throttle();
-        let open: Vec<_> = (0..100).filter_map(|_| throttle.begin(subjects("a@b.c", "1.1.1.1"), 0).ok()).collect();
+        let open: Vec<_> = (0..100)
+            .filter_map(|_| throttle.begin(subjects("a@b.c", "1.1.1.1"), 0).ok())
+            .collect();
         assert_eq!(open.len(), 3);
     }
 
@@ -251,15 +296,29 @@ mod tests {
         for host in 0..3 {
             fail(&throttle, "a@b.c", &format!("2001:db8::{host}"), 1);
         }
-        assert!(throttle.begin(subjects("a@b.c", "2001:db8::ffff"), 0).is_err());
-        assert!(throttle.begin(subjects("a@b.c", "2001:db8:0:1::1"), 0).is_ok());
+        assert!(
+            throttle
+                .begin(subjects("a@b.c", "2001:db8::ffff"), 0)
+                .is_err()
+        );
+        assert!(
+            throttle
+                .begin(subjects("a@b.c", "2001:db8:0:1::1"), 0)
+                .is_ok()
+        );
     }
 
     #[test]
     fn success_forgives_the_account_but_not_the_address() {
         let throttle = throttle();
         fail(&throttle, "a@b.c", "1.1.1.1", 2);
-        assert!(throttle.begin(subjects("a@b.c", "1.1.1.1"), 0).unwrap().succeeded().is_some());
+        assert!(
+            throttle
+                .begin(subjects("a@b.c", "1.1.1.1"), 0)
+                .unwrap()
+                .succeeded()
+                .is_some()
+        );
         fail(&throttle, "a@b.c", "1.1.1.1", 3);
         assert!(throttle.begin(subjects("other@b.c", "1.1.1.1"), 0).is_err());
     }

@@ -32,7 +32,14 @@ pub struct Claims {
 }
 
 impl Claims {
-    pub fn new(store: &str, account: &str, session: &str, verified_email: Option<String>, iat: i64, life: i64) -> Self {
+    pub fn new(
+        store: &str,
+        account: &str,
+        session: &str,
+        verified_email: Option<String>,
+        iat: i64,
+        life: i64,
+    ) -> Self {
         Self {
             iss: ISSUER.to_owned(),
             aud: store.to_owned(),
@@ -68,9 +75,16 @@ pub struct SigningKey {
 
 impl SigningKey {
     pub fn new(id: String, signs_from: i64, secret: &Secret<Vec<u8>>) -> Self {
-        let (encoding, decoding) =
-            (EncodingKey::from_secret(secret.expose()), DecodingKey::from_secret(secret.expose()));
-        Self { id, signs_from, encoding, decoding }
+        let (encoding, decoding) = (
+            EncodingKey::from_secret(secret.expose()),
+            DecodingKey::from_secret(secret.expose()),
+        );
+        Self {
+            id,
+            signs_from,
+            encoding,
+            decoding,
+        }
     }
 }
 
@@ -85,7 +99,10 @@ impl SigningKeys {
         let newest = self.keys.iter().rfind(|key| key.signs_from <= claims.iat);
         // A clock set back must not keep anybody from signing in.
         let key = newest.or(self.keys.first()).ok_or(TokenFault::Invalid)?;
-        let header = Header { kid: Some(key.id.clone()), ..Header::new(ALGORITHM) };
+        let header = Header {
+            kid: Some(key.id.clone()),
+            ..Header::new(ALGORITHM)
+        };
         jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|_| TokenFault::Invalid)
     }
 
@@ -95,7 +112,11 @@ impl SigningKeys {
             return Err(TokenFault::Invalid);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenFault::Invalid)?;
-        let key = self.keys.iter().find(|key| header.kid.as_ref() == Some(&key.id)).ok_or(TokenFault::Invalid)?;
+        let key = self
+            .keys
+            .iter()
+            .find(|key| header.kid.as_ref() == Some(&key.id))
+            .ok_or(TokenFault::Invalid)?;
         let mut validation = Validation::new(ALGORITHM);
         validation.leeway = 0;
         validation.set_issuer(&[ISSUER]);
@@ -144,8 +165,16 @@ mod tests {
 
     fn forged(header: serde_json::Value, claims: &Claims, signature: &[u8]) -> String {
         let part = |value: Vec<u8>| URL_SAFE_NO_PAD.encode(value);
-        let (header, claims) = (serde_json::to_vec(&header).unwrap(), serde_json::to_vec(claims).unwrap());
-        format!("{}.{}.{}", part(header), part(claims), part(signature.to_vec()))
+        let (header, claims) = (
+            serde_json::to_vec(&header).unwrap(),
+            serde_json::to_vec(claims).unwrap(),
+        );
+        format!(
+            "{}.{}.{}",
+            part(header),
+            part(claims),
+            part(signature.to_vec())
+        )
     }
 
     #[test]
@@ -157,12 +186,19 @@ mod tests {
 
     #[test]
     fn an_expired_token_is_told_from_a_false_one() {
-        let expired = Claims { iat: now() - 901, exp: now() - 1, ..claims() };
+        let expired = Claims {
+            iat: now() - 901,
+            exp: now() - 1,
+            ..claims()
+        };
         let token = keys().sign(&expired).unwrap();
         assert_eq!(keys().verify(&token, "store_a"), Err(TokenFault::Expired));
         // Not for the false one: nobody learns from the answer that only the time was wrong.
         let false_one = only("new", 9).sign(&expired).unwrap();
-        assert_eq!(keys().verify(&false_one, "store_a"), Err(TokenFault::Invalid));
+        assert_eq!(
+            keys().verify(&false_one, "store_a"),
+            Err(TokenFault::Invalid)
+        );
     }
 
     #[test]
@@ -175,10 +211,21 @@ mod tests {
 
     #[test]
     fn a_new_key_signs_only_once_every_node_has_it() {
-        let keys = SigningKeys::new(vec![key("old", 2), SigningKey::new("next".to_owned(), now() + 5, &secret(3))]);
-        assert!(only("old", 2).verify(&keys.sign(&claims()).unwrap(), "store_a").is_ok());
+        let keys = SigningKeys::new(vec![
+            key("old", 2),
+            SigningKey::new("next".to_owned(), now() + 5, &secret(3)),
+        ]);
+        assert!(
+            only("old", 2)
+                .verify(&keys.sign(&claims()).unwrap(), "store_a")
+                .is_ok()
+        );
         let later = Claims::new("store_a", "user_1", "ses_1", None, now() + 5, 900);
-        assert!(only("next", 3).verify(&keys.sign(&later).unwrap(), "store_a").is_ok());
+        assert!(
+            only("next", 3)
+                .verify(&keys.sign(&later).unwrap(), "store_a")
+                .is_ok()
+        );
     }
 
     #[test]
@@ -191,16 +238,30 @@ mod tests {
     fn a_token_that_chooses_its_own_algorithm_is_refused() {
         for algorithm in ["none", "None", "HS384", "HS512", "RS256", "ES256", "EdDSA"] {
             for signature in [&b""[..], &[0; 32]] {
-                let token = forged(json!({ "alg": algorithm, "typ": "JWT", "kid": "new" }), &claims(), signature);
-                assert_eq!(keys().verify(&token, "store_a"), Err(TokenFault::Invalid), "{algorithm}");
+                let token = forged(
+                    json!({ "alg": algorithm, "typ": "JWT", "kid": "new" }),
+                    &claims(),
+                    signature,
+                );
+                assert_eq!(
+                    keys().verify(&token, "store_a"),
+                    Err(TokenFault::Invalid),
+                    "{algorithm}"
+                );
             }
         }
         let strong = jsonwebtoken::encode(
-            &Header { kid: Some("new".to_owned()), ..Header::new(Algorithm::HS512) },
+            &Header {
+                kid: Some("new".to_owned()),
+                ..Header::new(Algorithm::HS512)
+            },
             &claims(),
             &EncodingKey::from_secret(&[1; 32]),
         );
-        assert_eq!(keys().verify(&strong.unwrap(), "store_a"), Err(TokenFault::Invalid));
+        assert_eq!(
+            keys().verify(&strong.unwrap(), "store_a"),
+            Err(TokenFault::Invalid)
+        );
     }
 
     #[test]
@@ -211,19 +272,45 @@ mod tests {
         let unsigned = good.rsplit_once('.').unwrap().0;
         let endless = format!("{good}{}", "a".repeat(MAX_TOKEN_BYTES));
         let no_kid = forged(header, &claims(), &signature);
-        for bad in [unsigned, &format!("{unsigned}."), &no_kid, "", "a.b.c", "..", &endless] {
-            assert_eq!(keys().verify(bad, "store_a"), Err(TokenFault::Invalid), "{bad}");
+        for bad in [
+            unsigned,
+            &format!("{unsigned}."),
+            &no_kid,
+            "",
+            "a.b.c",
+            "..",
+            &endless,
+        ] {
+            assert_eq!(
+                keys().verify(bad, "store_a"),
+                Err(TokenFault::Invalid),
+                "{bad}"
+            );
         }
-        let foreign_issuer = Claims { iss: "someone".to_owned(), ..claims() };
-        assert!(keys().verify(&keys().sign(&foreign_issuer).unwrap(), "store_a").is_err());
+        let foreign_issuer = Claims {
+            iss: "someone".to_owned(),
+            ..claims()
+        };
+        assert!(
+            keys()
+                .verify(&keys().sign(&foreign_issuer).unwrap(), "store_a")
+                .is_err()
+        );
     }
 
     #[test]
     fn changing_any_part_of_a_token_breaks_it() {
         let token = keys().sign(&claims()).unwrap();
-        let [header, _, signature]: [&str; 3] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
-        let richer = Claims { sub: "user_2".to_owned(), ..claims() };
+        let [header, _, signature]: [&str; 3] =
+            token.split('.').collect::<Vec<_>>().try_into().unwrap();
+        let richer = Claims {
+            sub: "user_2".to_owned(),
+            ..claims()
+        };
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&richer).unwrap());
-        assert_eq!(keys().verify(&format!("{header}.{payload}.{signature}"), "store_a"), Err(TokenFault::Invalid));
+        assert_eq!(
+            keys().verify(&format!("{header}.{payload}.{signature}"), "store_a"),
+            Err(TokenFault::Invalid)
+        );
     }
 }

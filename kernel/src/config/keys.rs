@@ -38,12 +38,12 @@ pub enum Secrecy {
 
 impl Key {
     pub fn section(&self) -> Option<&'static str> {
-        self.path.split_once('.').map(|(section, _)| section)
+        self.path.rsplit_once('.').map(|(section, _)| section)
     }
 
     pub fn name(&self) -> &'static str {
         self.path
-            .split_once('.')
+            .rsplit_once('.')
             .map_or(self.path, |(_, name)| name)
     }
 
@@ -153,6 +153,8 @@ pub const KEYS: &[Key] = &[
     list("plugins.http_plain_hosts", "[]", "Hosts with ports (127.0.0.1:9000) to which granted plugins may send plain HTTP, private addresses included. For simulators and tests."),
     list("plugins.http_private_networks", "[]", "Networks (10.1.0.0/16) inside which granted hosts may lie although they are private."),
 
+
+
     integer("events.workers", "8", 0, 1000, "Events, and as many jobs, under way at once on this node. 0: this node leaves them to others."),
     integer("events.poll_ms", "500", 10, 60_000, "How often to look for what other nodes left to do, and for jobs that have become due."),
     integer("events.lease_ms", "15000", 1000, 3_600_000, "What a node was doing when it died is taken over after this. A living node renews in time, however long a call takes."),
@@ -160,7 +162,6 @@ pub const KEYS: &[Key] = &[
     integer("events.backoff_ms", "1000", 1, 3_600_000, "The pause after the first failure; it doubles with each further one."),
     integer("events.backoff_cap_ms", "3600000", 1, 86_400_000, "The longest such pause."),
     integer("events.keep_hours", "72", 1, 87_600, "How long finished events and jobs stay listed. Dead letters stay until they are replayed or skipped."),
-
     integer("auth.access_token_minutes", "15", 1, 1440, "Life of an access token. A change of an account's rights reaches every node within two seconds, whatever this says."),
     integer("auth.refresh_token_days", "30", 1, 3650, "Life of a refresh token, renewed with each use."),
     integer("auth.refresh_grace_ms", "0", 0, 60_000, "A refresh token sent again within this time after its use gets the same answer instead of ending the session. Two requests at the same moment always do."),
@@ -177,7 +178,7 @@ pub const KEYS: &[Key] = &[
 
     integer("rate_limits.per_address", "6000", 0, 100 * MEGA, "Requests of one address that carry no credentials."),
     integer("rate_limits.per_caller", "12000", 0, 100 * MEGA, "Requests of one account or API key."),
-    integer("rate_limits.sign_in_per_address", "60", 0, MEGA, "Requests of one address to register, login and refresh together."),
+    integer("rate_limits.sign_in_per_address", "600", 0, MEGA, "Requests of one address to register, login and refresh together. Failed sign-ins are slowed down much earlier: see auth.login_attempts."),
     list("rate_limits.spared", "[\"127.0.0.0/8\", \"::1/128\"]", "Networks that per_address does not hold for. The own machine is among them: what arrives from there is a proxy that nobody declared, and all its clients would share one limit."),
 
     text_optional("stores.default", "demo", "The store of a request that names none by host, X-Store or key. Absent: the only store, if there is one; else the answer is 404."),

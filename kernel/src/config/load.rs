@@ -99,7 +99,7 @@ impl Sources {
             )
         };
         match DeTable::parse(&text) {
-            Ok(table) => self.top_level(table.get_ref(), &place),
+            Ok(table) => self.section("", table.get_ref(), &place),
             Err(error) => {
                 let (path, line) = place(error.span().map_or(0, |span| span.start));
                 self.fault(
@@ -111,22 +111,20 @@ impl Sources {
         }
     }
 
-    fn top_level(&mut self, table: &DeTable<'_>, place: &dyn Fn(usize) -> (PathBuf, usize)) {
+    /// `above`: the section's path and a dot, or nothing at the top.
+    fn section(
+        &mut self,
+        above: &str,
+        table: &DeTable<'_>,
+        place: &dyn Fn(usize) -> (PathBuf, usize),
+    ) {
         for (name, given) in table {
+            let path = format!("{above}{}", name.get_ref());
             match given.get_ref() {
-                DeValue::Table(section)
-                    if SECTIONS.iter().any(|(known, _)| known == name.get_ref()) =>
-                {
-                    for (inner, given) in section {
-                        self.entry(
-                            &format!("{}.{}", name.get_ref(), inner.get_ref()),
-                            inner.span().start,
-                            given,
-                            place,
-                        );
-                    }
+                DeValue::Table(inner) if SECTIONS.iter().any(|(known, _)| *known == path) => {
+                    self.section(&format!("{path}."), inner, place);
                 }
-                _ => self.entry(name.get_ref(), name.span().start, given, place),
+                _ => self.entry(&path, name.span().start, given, place),
             }
         }
     }
@@ -244,18 +242,14 @@ impl Sources {
             return Err(ConfigError(self.faults));
         }
         let settings = KEYS.iter().map(|key| self.setting(key)).collect();
-        let mut table: Table = SECTIONS
-            .iter()
-            .map(|(name, _)| ((*name).to_owned(), Value::Table(Table::new())))
-            .collect();
-        for (path, (value, _)) in &self.chosen {
-            match path.split_once('.') {
-                Some((section, name)) => {
-                    if let Some(Value::Table(section)) = table.get_mut(section) {
-                        section.insert(name.to_owned(), value.clone());
-                    }
-                }
-                None => _ = table.insert((*path).to_owned(), value.clone()),
+        let mut table = Table::new();
+        for (section, _) in SECTIONS {
+            _ = inner(&mut table, Some(section));
+        }
+        for key in KEYS {
+            let chosen = self.chosen.get(key.path);
+            if let (Some((value, _)), Some(section)) = (chosen, inner(&mut table, key.section())) {
+                section.insert(key.name().to_owned(), value.clone());
             }
         }
         match Config::deserialize(table) {
@@ -286,6 +280,17 @@ impl Sources {
             },
         }
     }
+}
+
+/// The table of a section, made where there is none yet. None only where a key bears the name of a section.
+fn inner<'t>(table: &'t mut Table, section: Option<&str>) -> Option<&'t mut Table> {
+    let mut names = section.into_iter().flat_map(|section| section.split('.'));
+    names.try_fold(table, |table, name| {
+        table
+            .entry(name)
+            .or_insert_with(|| Value::Table(Table::new()))
+            .as_table_mut()
+    })
 }
 
 /// Names the nearest known name when it is near enough to be what was meant.

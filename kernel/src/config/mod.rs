@@ -22,6 +22,7 @@ pub use sections::*;
 
 pub use crate::auth::AuthConfig;
 pub use crate::events::EventsConfig;
+pub use crate::plugins::PluginsConfig;
 use crate::secrets::Secret;
 pub use crate::storage::sql::SqlConfig;
 

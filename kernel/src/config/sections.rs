@@ -37,30 +37,6 @@ pub struct MetricsConfig {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PluginsConfig {
-    pub concurrent_calls: u32,
-    pub call_depth: u32,
-    pub queue_wait_ms: u64,
-    pub deadline_ms: u64,
-    pub deadline_cap_ms: u64,
-    pub memory_mib: u32,
-    pub memory_cap_mib: u32,
-    pub plugin_memory_mib: u32,
-    pub answer_kib: u32,
-    pub answer_cap_kib: u32,
-    pub instances: u32,
-    pub instances_cap: u32,
-    pub connections: u32,
-    pub connections_cap: u32,
-    pub warm_instances: u32,
-    pub http_timeout_cap_ms: u64,
-    pub http_answer_kib: u32,
-    pub http_plain_hosts: Vec<String>,
-    pub http_private_networks: Vec<ipnet::IpNet>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RateLimitsConfig {
     pub per_address: u32,
     pub per_caller: u32,

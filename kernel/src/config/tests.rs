@@ -214,6 +214,39 @@ fn no_secret_is_shown_anywhere() {
 }
 
 #[test]
+fn sections_lie_in_sections() {
+    let config = load(
+        "[events]\npoll_ms = 100\n[events.retention]\njobs_hours = 7",
+        &[("COMMERCE_EVENTS_RETENTION_EVENTS_HOURS", "9")],
+    )
+    .unwrap();
+    let retention = config.events.retention;
+    assert_eq!(
+        (
+            config.events.poll_ms,
+            retention.jobs_hours,
+            retention.events_hours
+        ),
+        (100, 7, 9)
+    );
+    let fault = only_fault("[events.retentoin]\njobs_hours = 7", &[]);
+    assert_eq!(fault.remedy, "did you mean events.retention?");
+}
+
+/// A part's own defaults, which its tests use, are those of the table.
+#[test]
+fn the_parts_agree_with_the_table_on_defaults() {
+    let config = Config::load(None, []).unwrap();
+    assert_eq!(config.auth, AuthConfig::default());
+    assert_eq!(config.events, EventsConfig::default());
+    assert_eq!(config.plugins, PluginsConfig::default());
+    assert_eq!(
+        format!("{:?}", config.sql),
+        format!("{:?}", SqlConfig::default())
+    );
+}
+
+#[test]
 fn every_key_has_one_variable_and_a_known_section() {
     let mut variables = BTreeSet::from_iter(OTHER_VARIABLES.iter().map(|name| (*name).to_owned()));
     for key in KEYS {

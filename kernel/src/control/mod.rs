@@ -9,6 +9,7 @@
 
 mod client;
 mod lock;
+mod operator;
 mod request;
 mod server;
 mod wire;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 pub use client::{Client, ControlError, connect};
 pub use lock::DataDirLock;
+pub use operator::Operator;
 pub use request::{Grants, KeyKind, Progress, Request, StoreCreate};
 pub use server::Server;
 

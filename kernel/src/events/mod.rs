@@ -68,7 +68,7 @@ impl Events {
         })
     }
 
-    /// Begins to deliver events, run jobs, follow schedules and purge. `rules` are those of other modules' tables.
+    /// Begins to deliver events, run jobs, follow schedules and purge. `rules`: what else is to be purged.
     pub fn start(&self, consumers: &Arc<dyn Consumers>, rules: Vec<PurgeRule>) -> Runner {
         Runner::start(self, consumers, rules)
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Consumers, Delivery, DueJob, Events, Failure, PurgeRule, Runner, ScheduleLine, jobs, outbox};
+use super::{
+    Consumers, Delivery, DueJob, Events, Failure, PurgeRule, Runner, ScheduleLine, jobs, outbox,
+};
 use crate::caller::Caller;
 use crate::http::problem::{Code, Problem};
 use crate::plugins::{Event, Installed, Job, JobChange, Outbox, Plugin, Plugins, Published, Tree};
@@ -20,7 +22,9 @@ impl Outbox for Events {
         published: &[Published],
         changes: &[JobChange],
     ) -> Vec<KernelStatement> {
-        outbox::settle(store, published, changes, |publisher, event| installed.subscribers(store, publisher, event))
+        outbox::settle(store, published, changes, |publisher, event| {
+            installed.subscribers(store, publisher, event)
+        })
     }
 
     fn waiting_job(&self) -> &'static str {
@@ -34,8 +38,16 @@ impl Outbox for Events {
 
 impl Events {
     /// As [`start`](Self::start), with the plugins of this kernel. Follows what is installed.
-    pub fn start_with(&self, plugins: &Plugins, stores: &Arc<Stores>, rules: Vec<PurgeRule>) -> Runner {
-        let consumers = PluginConsumers { plugins: plugins.clone(), stores: Arc::clone(stores) };
+    pub fn start_with(
+        &self,
+        plugins: &Plugins,
+        stores: &Arc<Stores>,
+        rules: Vec<PurgeRule>,
+    ) -> Runner {
+        let consumers = PluginConsumers {
+            plugins: plugins.clone(),
+            stores: Arc::clone(stores),
+        };
         let runner = self.start(&(Arc::new(consumers) as Arc<dyn Consumers>), rules);
         let (events, mut changes) = (self.clone(), plugins.subscribe_changes());
         tokio::spawn(async move {
@@ -55,10 +67,23 @@ struct PluginConsumers {
 impl PluginConsumers {
     /// The call tree of one event or job, which is one transaction.
     fn begin(&self, store: i64, plugin: &str, id: &str) -> Result<(Tree, Arc<Plugin>), Failure> {
-        let gone = || Failure::NotNow(format!("{plugin} does not take part in this store any more"));
+        let gone = || {
+            Failure::NotNow(format!(
+                "{plugin} does not take part in this store any more"
+            ))
+        };
         let store = self.stores.by_number(store).ok_or_else(gone)?;
-        let tree = self.plugins.tree(Arc::clone(&store), Caller::system(), id.to_owned(), Mode::Changing);
-        let plugin = tree.installed().enabled_plugin(store.number, plugin).cloned().ok_or_else(gone)?;
+        let tree = self.plugins.tree(
+            Arc::clone(&store),
+            Caller::system(),
+            id.to_owned(),
+            Mode::Changing,
+        );
+        let plugin = tree
+            .installed()
+            .enabled_plugin(store.number, plugin)
+            .cloned()
+            .ok_or_else(gone)?;
         Ok((tree, plugin))
     }
 }
@@ -66,28 +91,46 @@ impl PluginConsumers {
 #[async_trait]
 impl Consumers for PluginConsumers {
     fn takes_part(&self, store: i64, plugin: &str) -> bool {
-        let active = self.stores.by_number(store).is_some_and(|store| store.status == StoreStatus::Active);
+        let active = self
+            .stores
+            .by_number(store)
+            .is_some_and(|store| store.status == StoreStatus::Active);
         active && self.plugins.installed().enabled(store, plugin)
     }
 
     fn schedules(&self) -> Vec<ScheduleLine> {
         let installed = self.plugins.installed();
         let mut lines = Vec::new();
-        for store in self.stores.all().iter().filter(|store| store.status == StoreStatus::Active) {
-            for plugin in installed.plugins().filter(|plugin| installed.enabled(store.number, &plugin.name)) {
-                lines.extend(plugin.descriptor.schedules.iter().map(|schedule| ScheduleLine {
-                    store: store.number,
-                    plugin: plugin.name.to_string(),
-                    name: schedule.name.clone(),
-                    cron: schedule.cron.clone(),
-                }));
+        for store in self
+            .stores
+            .all()
+            .iter()
+            .filter(|store| store.status == StoreStatus::Active)
+        {
+            for plugin in installed
+                .plugins()
+                .filter(|plugin| installed.enabled(store.number, &plugin.name))
+            {
+                lines.extend(
+                    plugin
+                        .descriptor
+                        .schedules
+                        .iter()
+                        .map(|schedule| ScheduleLine {
+                            store: store.number,
+                            plugin: plugin.name.to_string(),
+                            name: schedule.name.clone(),
+                            cron: schedule.cron.clone(),
+                        }),
+                );
             }
         }
         lines
     }
 
     async fn consume(&self, delivery: &Delivery, done: KernelStatement) -> Result<(), Failure> {
-        let (tree, plugin) = self.begin(delivery.store, &delivery.subscriber, &delivery.event_id)?;
+        let (tree, plugin) =
+            self.begin(delivery.store, &delivery.subscriber, &delivery.event_id)?;
         let event = Event {
             id: delivery.event_id.clone(),
             publisher: delivery.publisher.clone(),
@@ -116,7 +159,11 @@ impl Consumers for PluginConsumers {
     }
 }
 
-async fn settle(tree: Tree, outcome: Result<(), Problem>, done: KernelStatement) -> Result<(), Failure> {
+async fn settle(
+    tree: Tree,
+    outcome: Result<(), Problem>,
+    done: KernelStatement,
+) -> Result<(), Failure> {
     match outcome {
         Ok(()) => tree.commit(vec![done]).await.map_err(|error| match error {
             SqlError::Conflict => Failure::LeaseLost,
@@ -127,7 +174,10 @@ async fn settle(tree: Tree, outcome: Result<(), Problem>, done: KernelStatement)
             tree.abandon().await;
             Err(match problem.is(Code::Overloaded) {
                 true => Failure::NotNow(problem.detail),
-                false => Failure::Failed(format!("{} {}: {}", problem.status, problem.code, problem.detail)),
+                false => Failure::Failed(format!(
+                    "{} {}: {}",
+                    problem.status, problem.code, problem.detail
+                )),
             })
         }
     }

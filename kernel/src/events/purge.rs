@@ -1,7 +1,7 @@
 //! Kernel tables that would grow for ever, and when their rows may go.
 //!
-//! A [`PurgeRule`] belongs to the module that owns the table; this one only applies them. Any node may: deleting what
-//! is already gone is nothing. Rows go in small batches, each its own transaction, so that no one waits for a purge.
+//! Any node may purge: deleting what is already gone is nothing. Rows go in small batches, each its own transaction, so
+//! that no one waits for a purge. Who starts the background can add rules for further tables.
 
 use std::time::Duration;
 
@@ -21,8 +21,10 @@ pub struct PurgeRule {
 
 const BATCH: u64 = 1_000;
 
-/// The rules of this module's own tables.
-pub(super) fn own_rules(config: &EventsConfig) -> [PurgeRule; 2] {
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// The rules of the kernel's tables.
+pub(super) fn kernel_rules(config: &EventsConfig) -> [PurgeRule; 4] {
     [
         PurgeRule {
             table: "deliveries",
@@ -35,6 +37,21 @@ pub(super) fn own_rules(config: &EventsConfig) -> [PurgeRule; 2] {
             text: "delete from kernel.jobs where sequence in (
                      select sequence from kernel.jobs where finished_at < $1 order by finished_at limit $2)",
             keep: config.keep(),
+        },
+        // A client that gives up trying within a day gets the first answer however often it tries.
+        PurgeRule {
+            table: "idempotency",
+            text: "delete from kernel.idempotency where (store, caller, method, path, key) in (
+                     select store, caller, method, path, key from kernel.idempotency
+                     where created_at < $1 order by created_at limit $2)",
+            keep: DAY,
+        },
+        // An expired link is refused whether it is known or not. Sessions and throttles are `auth`'s own to purge.
+        PurgeRule {
+            table: "account_tokens",
+            text: "delete from kernel.account_tokens where token_hash in (
+                     select token_hash from kernel.account_tokens where expires_at < $1 order by expires_at limit $2)",
+            keep: DAY,
         },
     ]
 }

@@ -75,7 +75,7 @@ impl Runner {
                 node,
             },
         );
-        rules.extend(purge::own_rules(config));
+        rules.extend(purge::kernel_rules(config));
         let upkeep = Upkeep {
             sql: sql.clone(),
             consumers: Arc::clone(consumers),
@@ -262,7 +262,9 @@ impl<Q: Queue> Worker<Q> {
         }
         match queue.attempt(&**consumers, row).await {
             Ok(()) => Outcome::Done,
-            Err(Failure::Failed(error)) if work.attempts >= config.max_attempts => Outcome::Dead(error),
+            Err(Failure::Failed(error)) if work.attempts >= config.max_attempts => {
+                Outcome::Dead(error)
+            }
             Err(Failure::Failed(error)) => Outcome::Failed(error),
             Err(Failure::NotNow(reason)) => {
                 tracing::debug!(

@@ -24,6 +24,7 @@ mod registry;
 mod services;
 mod settings;
 mod statements;
+mod stores;
 mod tree;
 mod upgrade;
 mod watch;
@@ -120,6 +121,11 @@ impl Plugins {
     /// A call tree on behalf of this caller, on what is installed now.
     pub fn tree(&self, store: Arc<Store>, caller: Caller, request_id: String, mode: Mode) -> Tree {
         Tree::new(self.clone(), store, caller, request_id, mode)
+    }
+
+    /// The static SQL texts of an installed version, from its package.
+    pub async fn recorded_sql(&self, plugin: &Plugin) -> anyhow::Result<Vec<String>> {
+        Ok(self.loader().package(&plugin.digest).await?.sql)
     }
 
     /// Reads the tables and switches to what they say, all at once.

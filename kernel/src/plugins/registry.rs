@@ -214,11 +214,21 @@ impl Loader<'_> {
         if let Some(compiled) = self.engine.load_kept(digest) {
             return Ok(compiled);
         }
+        let bytes = self.bytes(digest).await?;
+        let (engine, digest) = (self.engine.clone(), digest.to_owned());
+        tokio::task::spawn_blocking(move || engine.compile(&digest, &bytes)).await?
+    }
+
+    /// The stored package itself, for what is looked up rarely.
+    pub(super) async fn package(&self, digest: &str) -> Result<Package> {
+        Ok(Package::read(self.bytes(digest).await?)?)
+    }
+
+    async fn bytes(&self, digest: &str) -> Result<Vec<u8>> {
         let text = "select bytes from kernel.packages where digest = $1";
         let bytes: Vec<u8> = self.sql.kernel().fetch_one(text, &[digest.into()]).await?.get(0)?;
         ensure!(sha256(&bytes) == digest, "the stored package {digest} has been changed: install it again");
-        let (engine, digest) = (self.engine.clone(), digest.to_owned());
-        tokio::task::spawn_blocking(move || engine.compile(&digest, &bytes)).await?
+        Ok(bytes)
     }
 
     fn load(

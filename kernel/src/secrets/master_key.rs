@@ -195,7 +195,7 @@ impl Place<'_> {
         data
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match self.store {
             0 => format!("{}.{}", self.plugin, self.name),
             store => format!("{}.{} of store {store}", self.plugin, self.name),
@@ -241,9 +241,7 @@ mod tests {
         let sealed = key.seal(PLACE, b"hunter2").unwrap();
         assert_eq!(key.open(PLACE, &sealed).unwrap().expose(), b"hunter2");
         for elsewhere in [
-            Place { store: 2,
-                ..PLACE
-            },
+            Place { store: 2, ..PLACE },
             Place {
                 plugin: "spy",
                 ..PLACE
@@ -252,7 +250,11 @@ mod tests {
                 name: "other",
                 ..PLACE
             },
-            Place { plugin: "mailerp", name: "assword", ..PLACE },
+            Place {
+                plugin: "mailerp",
+                name: "assword",
+                ..PLACE
+            },
         ] {
             assert!(matches!(
                 key.open(elsewhere, &sealed),

@@ -11,7 +11,10 @@ const TABLE: &str = include_str!("currencies.csv");
 pub fn all() -> impl Iterator<Item = Currency> {
     TABLE.lines().filter_map(|line| {
         let (code, exponent) = line.split_once(',')?;
-        Some(Currency { code: code.to_owned(), exponent: exponent.parse().ok()? })
+        Some(Currency {
+            code: code.to_owned(),
+            exponent: exponent.parse().ok()?,
+        })
     })
 }
 
@@ -29,7 +32,11 @@ mod tests {
         let codes: Vec<_> = all().map(|currency| currency.code).collect();
         assert_eq!(codes.len(), TABLE.lines().count());
         assert!(codes.is_sorted_by(|a, b| a < b));
-        assert!(codes.iter().all(|code| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase())));
+        assert!(
+            codes
+                .iter()
+                .all(|code| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()))
+        );
     }
 
     #[test]

@@ -69,17 +69,28 @@ impl Store {
 impl Stores {
     /// Makes the store with its owner's account and a publishable key. It is suspended until its plugins are ready, and
     /// taken back where they fail.
-    pub async fn create(&self, new: NewStore, auth: &Auth, plugins: &dyn StorePlugins) -> Result<Provisioned, Problem> {
+    pub async fn create(
+        &self,
+        new: NewStore,
+        auth: &Auth,
+        plugins: &dyn StorePlugins,
+    ) -> Result<Provisioned, Problem> {
         let _one_at_a_time = self.changing.lock().await;
         let wanted = self.checked(&new)?;
-        let owner = auth.prepare_account(&new.owner_email, None, new.owner_password).await?;
+        let owner = auth
+            .prepare_account(&new.owner_email, None, new.owner_password)
+            .await?;
         self.insert(&wanted).await?;
         let store = self.by_id(&wanted.id).ok_or_else(Problem::internal)?;
         match self.provision(&store, owner, auth, plugins).await {
             Ok(provisioned) => Ok(provisioned),
             Err(problem) => {
                 if let Err(left) = self.remove(&store, plugins).await {
-                    tracing::error!(store = store.slug, detail = left.detail, "a half-made store is left; delete it");
+                    tracing::error!(
+                        store = store.slug,
+                        detail = left.detail,
+                        "a half-made store is left; delete it"
+                    );
                 }
                 Err(problem)
             }
@@ -100,7 +111,12 @@ impl Stores {
         plugins.provision(store).await?;
         self.set_status(store, StoreStatus::Active).await?;
         let store = self.by_number(store.number).ok_or_else(Problem::internal)?;
-        Ok(Provisioned { store, owner_id, owner_email, publishable_key: key.key.expose().clone() })
+        Ok(Provisioned {
+            store,
+            owner_id,
+            owner_email,
+            publishable_key: key.key.expose().clone(),
+        })
     }
 
     pub async fn suspend(&self, store: &Store) -> Result<(), Problem> {
@@ -113,22 +129,37 @@ impl Stores {
 
     /// Removes every row of the store, the plugins' first: as long as the store is there, a removal that was interrupted
     /// can be asked for again. Answers the rows removed from plugins' tables.
-    pub async fn delete(&self, store: &Arc<Store>, plugins: &dyn StorePlugins) -> Result<Vec<(String, u64)>, Problem> {
+    pub async fn delete(
+        &self,
+        store: &Arc<Store>,
+        plugins: &dyn StorePlugins,
+    ) -> Result<Vec<(String, u64)>, Problem> {
         let _one_at_a_time = self.changing.lock().await;
         self.suspend(store).await?;
         self.remove(store, plugins).await
     }
 
-    async fn remove(&self, store: &Arc<Store>, plugins: &dyn StorePlugins) -> Result<Vec<(String, u64)>, Problem> {
+    async fn remove(
+        &self,
+        store: &Arc<Store>,
+        plugins: &dyn StorePlugins,
+    ) -> Result<Vec<(String, u64)>, Problem> {
         let removed = plugins.remove(store).await?;
+        let mut statements = crate::events::forget_store(store.number);
         // Everything else of the kernel's goes with the store's own row.
-        let statements = vec![
-            KernelStatement::new("delete from kernel.secrets where store = $1", args![store.number]),
-            KernelStatement::new("delete from kernel.stores where number = $1", args![store.number]),
+        statements.extend([
+            KernelStatement::new(
+                "delete from kernel.secrets where store = $1",
+                args![store.number],
+            ),
+            KernelStatement::new(
+                "delete from kernel.stores where number = $1",
+                args![store.number],
+            ),
             Topic::Stores.changed(),
             Topic::Access.changed(),
             Topic::Secrets.changed(),
-        ];
+        ]);
         self.sql.kernel().transaction(statements).await?;
         self.load().await?;
         Ok(removed)
@@ -139,17 +170,28 @@ impl Stores {
             StoreStatus::Active => "active",
             StoreStatus::Suspended => "suspended",
         };
-        let update = KernelStatement::new("update kernel.stores set status = $2 where number = $1", args![store.number, name]);
+        let update = KernelStatement::new(
+            "update kernel.stores set status = $2 where number = $1",
+            args![store.number, name],
+        );
         let statements = vec![update.expecting(1), Topic::Stores.changed()];
-        self.sql.kernel().transaction(statements).await.map_err(|error| match error {
-            SqlError::Conflict => Code::UnknownStore.into(),
-            other => Problem::from(other),
-        })?;
+        self.sql
+            .kernel()
+            .transaction(statements)
+            .await
+            .map_err(|error| match error {
+                SqlError::Conflict => Code::UnknownStore.into(),
+                other => Problem::from(other),
+            })?;
         self.load().await.map_err(Problem::from)
     }
 
     async fn insert(&self, store: &Store) -> Result<(), Problem> {
-        let codes: Vec<&str> = store.currencies.iter().map(|currency| currency.code.as_str()).collect();
+        let codes: Vec<&str> = store
+            .currencies
+            .iter()
+            .map(|currency| currency.code.as_str())
+            .collect();
         let row = args![
             store.id.clone(),
             store.slug.clone(),
@@ -165,38 +207,63 @@ impl Stores {
              values ($1, $2, $3, $4, $5, $6, $7, 'suspended', '{}', $8)",
             row,
         );
-        self.sql.kernel().transaction(vec![insert, Topic::Stores.changed()]).await.map_err(|error| match error {
-            SqlError::Constraint(violated) if violated.kind == ConstraintKind::Unique => slug_taken(&store.slug),
-            other => Problem::from(other),
-        })?;
+        self.sql
+            .kernel()
+            .transaction(vec![insert, Topic::Stores.changed()])
+            .await
+            .map_err(|error| match error {
+                SqlError::Constraint(violated) if violated.kind == ConstraintKind::Unique => {
+                    slug_taken(&store.slug)
+                }
+                other => Problem::from(other),
+            })?;
         self.load().await.map_err(Problem::from)
     }
 
     fn checked(&self, new: &NewStore) -> Result<Store, Problem> {
         let mut problem = Problem::from(Code::InvalidBody);
         if !names::is_slug(&new.slug) {
-            problem = problem.with_error("/slug", "must be 2 to 63 of a-z, 0-9 and single hyphens between");
+            problem = problem.with_error(
+                "/slug",
+                "must be 2 to 63 of a-z, 0-9 and single hyphens between",
+            );
         }
         let name = new.name.trim();
         if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
             problem = problem.with_error("/name", "must have 1 to 200 characters");
         }
         let mut chosen: Vec<Currency> = Vec::new();
-        for (position, code) in std::iter::once(&new.currency).chain(&new.currencies).enumerate() {
-            let pointer = if position == 0 { "/currency".to_owned() } else { format!("/currencies/{}", position - 1) };
+        for (position, code) in std::iter::once(&new.currency)
+            .chain(&new.currencies)
+            .enumerate()
+        {
+            let pointer = if position == 0 {
+                "/currency".to_owned()
+            } else {
+                format!("/currencies/{}", position - 1)
+            };
             match currencies::find(&code.to_uppercase()) {
                 Some(currency) if chosen.contains(&currency) => {}
                 Some(currency) => chosen.push(currency),
-                None => problem = problem.with_error(pointer, "must be a currency code of ISO 4217, such as USD"),
+                None => {
+                    problem = problem
+                        .with_error(pointer, "must be a currency code of ISO 4217, such as USD")
+                }
             }
         }
         let mut hosts = Vec::new();
         for (position, given) in new.hosts.iter().enumerate() {
             let pointer = format!("/hosts/{position}");
             match names::host(given) {
-                None => problem = problem.with_error(pointer, "must be a host name without scheme and path"),
+                None => {
+                    problem =
+                        problem.with_error(pointer, "must be a host name without scheme and path")
+                }
                 Some(host) => match self.by_host(&host) {
-                    Some(other) => problem = problem.with_error(pointer, format!("is the host of {}", other.slug)),
+                    Some(other) => {
+                        problem =
+                            problem.with_error(pointer, format!("is the host of {}", other.slug))
+                    }
                     None if hosts.contains(&host) => {}
                     None => hosts.push(host),
                 },
@@ -204,7 +271,10 @@ impl Stores {
         }
         let timezone = new.timezone.as_deref().unwrap_or("UTC");
         if timezone.parse::<chrono_tz::Tz>().is_err() {
-            problem = problem.with_error("/timezone", "must be a name of the IANA database, such as Asia/Jakarta");
+            problem = problem.with_error(
+                "/timezone",
+                "must be a name of the IANA database, such as Asia/Jakarta",
+            );
         }
         if !problem.errors.is_empty() {
             return Err(problem);
@@ -227,5 +297,8 @@ impl Stores {
 }
 
 fn slug_taken(slug: &str) -> Problem {
-    Problem::new(Code::Conflict, format!("There is a store {slug} already: choose another slug."))
+    Problem::new(
+        Code::Conflict,
+        format!("There is a store {slug} already: choose another slug."),
+    )
 }

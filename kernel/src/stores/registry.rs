@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::{Currency, Store, StoreStatus, names};
+use crate::plugins::StoreNumbers;
 use crate::storage::sql::{Row, Sql, SqlError};
 use crate::versions::{Load, Topic, Versions};
 
@@ -40,7 +41,9 @@ impl Stores {
         versions.on_change(Topic::Stores, move || {
             let stores = weak.upgrade();
             async move {
-                let Some(stores) = stores else { return Load::NobodyLeft };
+                let Some(stores) = stores else {
+                    return Load::NobodyLeft;
+                };
                 match stores.load().await {
                     Ok(()) => Load::Done,
                     Err(error) => {
@@ -92,7 +95,9 @@ impl Stores {
 
     fn find(&self, position: impl Fn(&Snapshot) -> Option<&usize>) -> Option<Arc<Store>> {
         let snapshot = self.snapshot.load();
-        position(&snapshot).and_then(|position| snapshot.stores.get(*position)).cloned()
+        position(&snapshot)
+            .and_then(|position| snapshot.stores.get(*position))
+            .cloned()
     }
 
     pub(super) async fn load(&self) -> Result<(), SqlError> {
@@ -112,6 +117,17 @@ impl Stores {
     }
 }
 
+impl StoreNumbers for Stores {
+    fn numbers(&self) -> Vec<i64> {
+        self.snapshot
+            .load()
+            .stores
+            .iter()
+            .map(|store| store.number)
+            .collect()
+    }
+}
+
 impl Snapshot {
     fn of(stores: Vec<Store>) -> Self {
         let mut snapshot = Self::default();
@@ -119,7 +135,9 @@ impl Snapshot {
             snapshot.by_number.insert(store.number, position);
             snapshot.by_id.insert(store.id.clone(), position);
             snapshot.by_slug.insert(store.slug.clone(), position);
-            snapshot.by_host.extend(store.hosts.iter().map(|host| (host.clone(), position)));
+            snapshot
+                .by_host
+                .extend(store.hosts.iter().map(|host| (host.clone(), position)));
             snapshot.stores.push(Arc::new(store));
         }
         snapshot
@@ -127,7 +145,8 @@ impl Snapshot {
 }
 
 fn store_of(row: &Row) -> Result<Store, SqlError> {
-    let currency = |code: String| super::currencies::find(&code).unwrap_or(Currency { code, exponent: 2 });
+    let currency =
+        |code: String| super::currencies::find(&code).unwrap_or(Currency { code, exponent: 2 });
     Ok(Store {
         number: row.get(0)?,
         id: row.get(1)?,
@@ -135,7 +154,10 @@ fn store_of(row: &Row) -> Result<Store, SqlError> {
         name: row.get(3)?,
         hosts: strings(&row.get::<String>(4)?),
         currency: row.get(5)?,
-        currencies: strings(&row.get::<String>(6)?).into_iter().map(currency).collect(),
+        currencies: strings(&row.get::<String>(6)?)
+            .into_iter()
+            .map(currency)
+            .collect(),
         timezone: row.get(7)?,
         status: match row.get::<String>(8)?.as_str() {
             "active" => StoreStatus::Active,

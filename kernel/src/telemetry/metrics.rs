@@ -6,6 +6,8 @@ use std::time::Duration;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
+use tokio::net::TcpListener;
+use warp::Filter as _;
 
 /// The metrics of one kernel. Parts of the kernel that count things of their own register them here at start.
 #[derive(Clone)]
@@ -86,4 +88,12 @@ impl RouteMetrics {
         self.by_class[class].inc();
         self.duration.observe(took.as_secs_f64());
     }
+}
+
+/// Answers `GET /metrics` on a listener of its own, so that it can be kept from the public by its address alone.
+pub async fn serve(metrics: Metrics, listener: TcpListener) {
+    let answer = warp::path!("metrics").and(warp::get()).map(move || {
+        warp::reply::with_header(metrics.text(), "content-type", "text/plain; version=0.0.4")
+    });
+    warp::serve(answer).incoming(listener).run().await;
 }

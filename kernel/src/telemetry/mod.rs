@@ -4,4 +4,5 @@ pub mod access_log;
 pub mod log;
 pub mod metrics;
 
-pub use metrics::Metrics;
+pub use log::start as start_log;
+pub use metrics::{Metrics, serve as serve_metrics};

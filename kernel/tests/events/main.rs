@@ -44,5 +44,6 @@ on_both_engines! {
         a_cron_line_runs_once_for_two_nodes_and_once_for_all_the_times_it_missed,
         a_cron_line_of_a_plugin_that_left_is_forgotten,
         finished_rows_are_purged_and_dead_letters_are_kept,
+        every_purge_rule_runs_on_this_engine,
     ;
 }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commerce_kernel::args;
-use commerce_kernel::events::{
-    Consumers, Events, EventsConfig, Filter, PurgeRule, Runner, settle,
-};
+use commerce_kernel::events::{Consumers, Events, EventsConfig, Filter, PurgeRule, Runner, settle};
+use commerce_kernel::plugins::{JobChange, Published};
 use commerce_kernel::storage::sql::{
     Engine, KernelStatement, Mode, Sql, SqlConfig, SqlError, Time,
 };
@@ -25,6 +24,7 @@ pub struct Node {
     runtime: Option<Runtime>,
     runner: Option<Runner>,
     pub events: Events,
+    pub registry: Registry,
 }
 
 impl Node {
@@ -134,15 +134,17 @@ impl Database {
         );
         let start = async move {
             let sql = Sql::open(&sql_config, &folder).await.expect("a database");
-            let events = Events::new(sql.clone(), config, &Registry::new()).expect("metrics");
+            let registry = Registry::new();
+            let events = Events::new(sql.clone(), config, &registry).expect("metrics");
             let plugins: Arc<dyn Consumers> = Arc::new(NodePlugins { sql, script });
-            (events.start(&plugins, rules), events)
+            (events.start(&plugins, rules), events, registry)
         };
-        let (runner, events) = tokio::task::block_in_place(|| runtime.block_on(start));
+        let (runner, events, registry) = tokio::task::block_in_place(|| runtime.block_on(start));
         Node {
             runtime: Some(runtime),
             runner: Some(runner),
             events,
+            registry,
         }
     }
 

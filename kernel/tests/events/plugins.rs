@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use commerce_kernel::args;
-use commerce_kernel::events::{
-    Consumers, Delivery, DueJob, Failure, ScheduleLine, settle,
-};
+use commerce_kernel::events::{Consumers, Delivery, DueJob, Failure, ScheduleLine, settle};
 use commerce_kernel::plugins::JobChange;
 use commerce_kernel::storage::sql::{KernelStatement, Mode, Sql, SqlError, Time};
 use parking_lot::Mutex;

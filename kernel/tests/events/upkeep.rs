@@ -144,3 +144,24 @@ pub async fn finished_rows_are_purged_and_dead_letters_are_kept(database: Databa
     assert_eq!(left, set(["poison", "recent"]));
     node.stop().await;
 }
+
+pub async fn every_purge_rule_runs_on_this_engine(database: Database) {
+    let node = database.node(&Script::new());
+    // A table has its counter once its rule has run without an error.
+    let purged = || {
+        let families = node.registry.gather();
+        let counters = families
+            .iter()
+            .find(|family| family.name() == "commerce_purged_rows_total");
+        let tables = counters.map(|family| {
+            family
+                .get_metric()
+                .iter()
+                .map(|metric| metric.get_label()[0].value().to_owned())
+        });
+        tables.into_iter().flatten().collect::<HashSet<_>>()
+    };
+    let all = set(["deliveries", "jobs", "idempotency", "account_tokens"]);
+    eventually("each rule was applied", async || purged() == all).await;
+    node.stop().await;
+}

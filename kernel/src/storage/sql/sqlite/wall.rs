@@ -26,18 +26,27 @@ const NOW: u64 = 0;
 pub(in crate::storage::sql) struct Allowed {
     /// Physical name → may it be changed?
     tables: HashMap<String, bool>,
+    /// `product.`, where a table of that plugin may be changed. SQLite compiles the foreign keys around a change into the
+    /// statement itself, as reads of the tables at their other ends and as cascades into them; they are the same plugin's.
+    changed_plugins: Vec<String>,
 }
 
 impl Allowed {
     pub(in crate::storage::sql) fn new(listed: &[TableAccess]) -> Self {
         let mut tables = HashMap::new();
+        let mut changed_plugins = Vec::new();
         // `kernel` is no plugin: whatever a list says, the kernel's tables are never opened here.
         for access in listed.iter().filter(|access| access.plugin != "kernel") {
-            *tables
-                .entry(format!("{}.{}", access.plugin, access.table))
-                .or_insert(false) |= access.writes;
+            *tables.entry(format!("{}.{}", access.plugin, access.table)).or_insert(false) |= access.writes;
+            if access.writes {
+                changed_plugins.push(format!("{}.", access.plugin));
+            }
         }
-        Self { tables }
+        Self { tables, changed_plugins }
+    }
+
+    fn may_follow_foreign_key(&self, table: &str) -> bool {
+        self.changed_plugins.iter().any(|prefix| table.starts_with(prefix))
     }
 
     fn permits(&self, action: c_int, name: &str, column: &str) -> bool {
@@ -45,18 +54,18 @@ impl Allowed {
             ffi::SQLITE_SELECT | ffi::SQLITE_RECURSIVE => true,
             ffi::SQLITE_READ => {
                 self.tables.contains_key(name)
+                    || self.may_follow_foreign_key(name)
                     || JSON_TABLES.contains(&name)
                     // A reference from which no column is read. Here SQLite also names CTEs and aliases, which have no
                     // dot, as every real table of ours has; its own tables begin with its name.
                     || (column.is_empty() && !name.contains('.') && !name.starts_with("sqlite_") && !name.starts_with("pragma_"))
             }
-            ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
-                self.tables.get(name) == Some(&true)
+            ffi::SQLITE_INSERT => self.tables.get(name) == Some(&true),
+            ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
+                self.tables.get(name) == Some(&true) || self.may_follow_foreign_key(name)
             }
             // The name of a function is the second of its two; the first is always empty.
-            ffi::SQLITE_FUNCTION => FUNCTIONS
-                .binary_search(&column.to_ascii_lowercase().as_str())
-                .is_ok(),
+            ffi::SQLITE_FUNCTION => FUNCTIONS.binary_search(&column.to_ascii_lowercase().as_str()).is_ok(),
             // PRAGMA, ATTACH, BEGIN, COMMIT, SAVEPOINT, every DDL, virtual tables, and whatever SQLite learns next.
             _ => false,
         }
@@ -68,90 +77,15 @@ const JSON_TABLES: [&str; 2] = ["json_each", "json_tree"];
 /// What the rewriter prints and what SQLite needs for it, sorted. Nothing that reads files, loads code, looks at the
 /// connection, or makes a long text from a short one.
 const FUNCTIONS: &[&str] = &[
-    "->",
-    "->>",
-    "abs",
-    "avg",
-    "ceil",
-    "ceiling",
-    "char",
-    "coalesce",
-    "concat",
-    "concat_ws",
-    "count",
-    "cume_dist",
-    "date",
-    "datetime",
-    "dense_rank",
-    "exp",
-    "first_value",
-    "floor",
-    "glob",
-    "group_concat",
-    "hex",
-    "ifnull",
-    "iif",
-    "instr",
-    "json",
-    "json_array",
-    "json_array_length",
-    "json_error_position",
-    "json_extract",
-    "json_group_array",
-    "json_group_object",
-    "json_insert",
-    "json_object",
-    "json_patch",
-    "json_quote",
-    "json_remove",
-    "json_replace",
-    "json_set",
-    "json_type",
-    "json_valid",
-    "julianday",
-    "lag",
-    "last_value",
-    "lead",
-    "length",
-    "like",
-    "ln",
-    "log",
-    "lower",
-    "ltrim",
-    "max",
-    "min",
-    "mod",
-    "nth_value",
-    "ntile",
-    "nullif",
-    "octet_length",
-    "percent_rank",
-    "pow",
-    "power",
-    "quote",
-    "rank",
-    "replace",
-    "round",
-    "row_number",
-    "rtrim",
-    "sign",
-    "sqrt",
-    "strftime",
-    "string_agg",
-    "substr",
-    "substring",
-    "subtype",
-    "sum",
-    "time",
-    "timediff",
-    "total",
-    "trim",
-    "trunc",
-    "typeof",
-    "unhex",
-    "unicode",
-    "unixepoch",
-    "upper",
+    "->", "->>", "abs", "avg", "ceil", "ceiling", "char", "coalesce", "concat", "concat_ws", "count", "cume_dist", "date",
+    "datetime", "dense_rank", "exp", "first_value", "floor", "glob", "group_concat", "hex", "ifnull", "iif", "instr",
+    "json", "json_array", "json_array_length", "json_error_position", "json_extract", "json_group_array",
+    "json_group_object", "json_insert", "json_object", "json_patch", "json_quote", "json_remove", "json_replace",
+    "json_set", "json_type", "json_valid", "julianday", "lag", "last_value", "lead", "length", "like", "ln", "log",
+    "lower", "ltrim", "max", "min", "mod", "nth_value", "ntile", "nullif", "octet_length", "percent_rank", "pow", "power",
+    "quote", "rank", "replace", "round", "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg", "substr",
+    "substring", "subtype", "sum", "time", "timediff", "total", "trim", "trunc", "typeof", "unhex", "unicode",
+    "unixepoch", "upper",
 ];
 
 /// The state that one connection's callbacks read. Written between statements by whoever holds the connection.
@@ -165,22 +99,14 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn install(handle: &mut LockedSqliteHandle<'_>) -> Arc<Self> {
-        let guard = Arc::new(Self {
-            base: Instant::now(),
-            deadline: AtomicU64::new(NEVER),
-            allowed: Mutex::new(None),
-        });
+        let guard = Arc::new(Self { base: Instant::now(), deadline: AtomicU64::new(NEVER), allowed: Mutex::new(None) });
         let clock = Arc::clone(&guard);
         handle.set_progress_handler(STEPS, move || clock.in_time());
         let database = handle.as_raw_handle().as_ptr();
         // SAFETY: the handle is locked, so its worker makes no call meanwhile. The pointer given to SQLite stays valid as
         // long as SQLite may use it: the progress handler above owns a reference until the connection is closed.
         unsafe {
-            ffi::sqlite3_set_authorizer(
-                database,
-                Some(authorize),
-                Arc::as_ptr(&guard).cast_mut().cast(),
-            );
+            ffi::sqlite3_set_authorizer(database, Some(authorize), Arc::as_ptr(&guard).cast_mut().cast());
             for (limit, value) in LIMITS {
                 ffi::sqlite3_limit(database, limit, value);
             }
@@ -195,8 +121,7 @@ impl Guard {
     pub(super) fn plugin(&self, allowed: &Arc<Allowed>, deadline: Instant) {
         *self.allowed.lock() = Some(Arc::clone(allowed));
         let micros = deadline.saturating_duration_since(self.base).as_micros();
-        self.deadline
-            .store(u64::try_from(micros).unwrap_or(NEVER), Ordering::Relaxed);
+        self.deadline.store(u64::try_from(micros).unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     /// The next statement is part of a plugin's migration.
@@ -260,7 +185,10 @@ unsafe extern "C" fn authorize(
     match &*guard.allowed.lock() {
         None => ffi::SQLITE_OK,
         Some(allowed) if allowed.permits(action, first, second) => ffi::SQLITE_OK,
-        Some(_) => ffi::SQLITE_DENY,
+        Some(_) => {
+            tracing::warn!(action, first, second, "SQLite's authorizer stopped a statement");
+            ffi::SQLITE_DENY
+        }
     }
 }
 
@@ -271,9 +199,7 @@ unsafe fn text<'a>(pointer: *const c_char) -> &'a str {
         return "";
     }
     // SAFETY: promised by the caller. A name that is not UTF-8 is none of ours and equals none of them.
-    unsafe { CStr::from_ptr(pointer) }
-        .to_str()
-        .unwrap_or("\u{fffd}.")
+    unsafe { CStr::from_ptr(pointer) }.to_str().unwrap_or("\u{fffd}.")
 }
 
 #[cfg(test)]
