@@ -17,11 +17,27 @@ const OWNER: &str = "commerce";
 
 /// The URL of a fresh, empty database.
 pub async fn database() -> String {
+    create("template1").await
+}
+
+/// The URL of a copy of a database of this server, which nobody may be connected to.
+pub async fn copy_of(url: &str) -> String {
+    let name = url.rsplit('/').next().and_then(|rest| rest.split('?').next()).expect("a database's URL");
+    create(name).await
+}
+
+async fn create(template: &str) -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
+    // One at a time: a template can't be copied twice at once.
+    static COPYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let server = tokio::task::spawn_blocking(server).await.expect("starting PostgreSQL");
     let name = format!("commerce_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
     let mut admin = PgConnection::connect(&with_database(server, "postgres")).await.expect("connecting to PostgreSQL");
-    sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut admin).await.expect("creating a database");
+    let _copying = COPYING.lock().await;
+    sqlx::query(AssertSqlSafe(format!("create database {name} template {template}")))
+        .execute(&mut admin)
+        .await
+        .expect("creating a database");
     with_database(server, &name)
 }
 
