@@ -1,8 +1,11 @@
 //! Who carries a request out: the kernel that runs on this data folder, or, where none runs, one opened for this command.
 
+use std::path::Path;
+
 use commerce_kernel::Kernel;
 use commerce_kernel::config::Config;
-use commerce_kernel::control::{self, Client, ControlError, Operator, Progress, Request};
+use commerce_kernel::control::{self, Client, ControlError, Operate, Operator, Progress, Request};
+use commerce_kernel::telemetry::log::LogGuard;
 use indicatif::ProgressBar;
 use serde_json::Value;
 
@@ -27,6 +30,7 @@ impl Desk {
 
     pub async fn open_with(config: Config, context: &Context) -> Result<Desk, Failure> {
         let running = control::connect(&config.data_dir)
+            .await
             .map_err(|error| Failure::new(Exit::Unavailable, format!("the running kernel does not answer: {error}")))?;
         let carrier = match running {
             Some(client) => Carrier::Running(client),
@@ -68,7 +72,17 @@ impl Desk {
 }
 
 pub fn load_config(context: &Context) -> Result<Config, Failure> {
-    Config::load(context.config.as_deref()).map_err(|error| Failure::new(Exit::Config, error.to_string()))
+    let present = Path::new("commerce.toml");
+    let file = context.config.as_deref().or_else(|| present.exists().then_some(present));
+    // What only the command line itself reads is no key of the kernel's.
+    let variables = std::env::vars().filter(|(name, _)| name != "COMMERCE_CONFIG");
+    Config::load(file, variables).map_err(|error| Failure::new(Exit::Config, error.to_string()))
+}
+
+/// Starts the kernel's log for the commands that serve. Keep what it answers until the end.
+pub fn start_log(config: &Config) -> Result<LogGuard, Failure> {
+    commerce_kernel::telemetry::start_log(&config.log)
+        .map_err(|error| Failure::new(Exit::Config, format!("{error:#}")).remedy("check log.level and log.format"))
 }
 
 pub async fn open_kernel(config: Config) -> Result<std::sync::Arc<Kernel>, Failure> {

@@ -91,6 +91,7 @@ pub struct Context {
 }
 
 fn main() -> ExitCode {
+    commerce_kernel::install_tls();
     let cli = Cli::parse();
     let context = Context { config: cli.config, output: Output { json: cli.json, quiet: cli.quiet } };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

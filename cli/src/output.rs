@@ -30,7 +30,7 @@ impl Output {
             return self.note("none");
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(columns.iter().map(|(heading, _)| heading.to_uppercase()));
         for item in items {
             table.add_row(columns.iter().map(|(_, path)| cell(at(item, path))));
@@ -44,7 +44,7 @@ impl Output {
             return self.value(answer);
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         for (key, value) in answer.as_object().into_iter().flatten() {
             table.add_row([key.replace('_', " "), cell(value)]);
         }

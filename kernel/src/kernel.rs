@@ -67,7 +67,7 @@ impl Kernel {
             outbox: Arc::new(events.clone()),
             tags: cache.clone(),
         };
-        let plugins = Plugins::open(parts, &config.data_dir, metrics.registry()).await?;
+        let plugins = Plugins::open(parts, &config.data_dir, &versions, metrics.registry()).await?;
         Ok(Arc::new(Self { config, sql, stores, auth, secrets, plugins, events, cache, metrics, _versions: versions, _lock: lock }))
     }
 

@@ -19,6 +19,8 @@ pub enum Topic {
     /// Roles, who has them, API keys and signing keys.
     Access,
     Secrets,
+    /// What is installed, where it is enabled, and how it is set.
+    Plugins,
 }
 
 impl Topic {
@@ -27,6 +29,7 @@ impl Topic {
             Self::Stores => "stores",
             Self::Access => "access",
             Self::Secrets => "secrets",
+            Self::Plugins => "plugins",
         }
     }
 

@@ -146,9 +146,8 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
 
 fn new(name: &str, dir: Option<PathBuf>, context: &Context) -> Result<Exit, Failure> {
     let dir = dir.unwrap_or_else(|| PathBuf::from(name));
-    let written = commerce_build::new(name, &dir)
-        .map_err(|error| Failure::new(Exit::Failed, format!("{error:#}")))?;
-    let answer = json!({ "name": name, "folder": dir, "files": written });
+    commerce_build::new(name, &dir).map_err(build_failure)?;
+    let answer = json!({ "name": name, "folder": dir });
     if context.output.json {
         context.output.value(&answer);
     } else {
@@ -162,28 +161,48 @@ fn new(name: &str, dir: Option<PathBuf>, context: &Context) -> Result<Exit, Fail
 }
 
 fn build(folders: Vec<PathBuf>, all: bool, context: &Context) -> Result<Exit, Failure> {
-    let folders = match (all, folders.is_empty()) {
-        (true, _) => commerce_build::find_plugins(Path::new(".")),
-        (false, true) => vec![PathBuf::from(".")],
-        (false, false) => folders,
+    let built = if all {
+        build_together(&plugins_of_project(), context)?
+    } else {
+        let folders = if folders.is_empty() { vec![PathBuf::from(".")] } else { folders };
+        folders.iter().map(|folder| build_one(folder, context)).collect::<Result<_, _>>()?
     };
-    let mut built = Vec::new();
-    for folder in &folders {
-        built.push(build_one(folder, context)?);
-    }
     let items: Vec<Value> = built.iter().map(|path| json!({ "package": path, "bytes": size(path) })).collect();
     context.output.list(&json!({ "items": items }), &[("package", "package"), ("bytes", "bytes")]);
     Ok(Exit::Ok)
+}
+
+/// The plugins of this repository: those that ship first, then examples and what only tests install.
+fn plugins_of_project() -> Vec<PathBuf> {
+    ["plugins", "examples", "tests/hostile"].iter().flat_map(|folder| plugin_folders(Path::new(folder))).collect()
+}
+
+/// The folders directly inside of this one that hold a plugin, by name.
+pub fn plugin_folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| path.join("plugin.toml").exists()).collect();
+    folders.sort();
+    folders
+}
+
+fn build_failure(error: commerce_build::BuildError) -> Failure {
+    Failure::new(Exit::Failed, error.to_string())
 }
 
 fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Compiles one plugin; cargo's own progress goes to standard error.
+/// Compiles one plugin; the compiler's own progress goes to standard error.
 pub fn build_one(folder: &Path, context: &Context) -> Result<PathBuf, Failure> {
-    context.output.note(&format!("building {}", folder.display()));
-    commerce_build::build(folder).map_err(|error| Failure::new(Exit::Failed, format!("{error:#}")))
+    commerce_build::build(folder, &Default::default(), &mut |line| context.output.note(line)).map_err(build_failure)
+}
+
+/// Compiles plugins of one workspace side by side.
+pub fn build_together(folders: &[PathBuf], context: &Context) -> Result<Vec<PathBuf>, Failure> {
+    commerce_build::build_all(folders, &Default::default(), &mut |line| context.output.note(line))
+        .map_err(build_failure)
 }
 
 pub fn read_package(path: &Path, context: &Context) -> Result<Vec<u8>, Failure> {

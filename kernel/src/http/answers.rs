@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
@@ -26,7 +28,11 @@ impl Answer {
     pub fn new(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::with_capacity(24);
         headers.insert(CONTENT_TYPE, content_type);
-        Self { status, headers, body: body.into() }
+        Self {
+            status,
+            headers,
+            body: body.into(),
+        }
     }
 
     pub fn json(status: StatusCode, value: &Value) -> Self {
@@ -34,7 +40,11 @@ impl Answer {
     }
 
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::with_capacity(24), body: Bytes::new() }
+        Self {
+            status,
+            headers: HeaderMap::with_capacity(24),
+            body: Bytes::new(),
+        }
     }
 
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
@@ -45,7 +55,11 @@ impl Answer {
             answer.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
-            let challenge = if problem.code == "unauthenticated" { &BEARER } else { &BEARER_REFUSED };
+            let challenge = if problem.code == "unauthenticated" {
+                &BEARER
+            } else {
+                &BEARER_REFUSED
+            };
             answer.headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
         answer
@@ -81,7 +95,18 @@ fn allowed() -> &'static [HeaderName] {
     ALLOWED.get_or_init(|| {
         use http::header::*;
         let cache_tag = HeaderName::from_static("cache-tag");
-        vec![CONTENT_TYPE, CACHE_CONTROL, cache_tag, ETAG, LAST_MODIFIED, LOCATION, CONTENT_DISPOSITION, CONTENT_LANGUAGE, LINK, RETRY_AFTER]
+        vec![
+            CONTENT_TYPE,
+            CACHE_CONTROL,
+            cache_tag,
+            ETAG,
+            LAST_MODIFIED,
+            LOCATION,
+            CONTENT_DISPOSITION,
+            CONTENT_LANGUAGE,
+            LINK,
+            RETRY_AFTER,
+        ]
     })
 }
 
@@ -90,12 +115,19 @@ fn allowed() -> &'static [HeaderName] {
 pub(super) fn take_headers<'a>(into: &mut HeaderMap, headers: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
     let mut dropped = Vec::new();
     for (name, value) in headers {
-        let known = allowed().iter().find(|allowed| allowed.as_str().eq_ignore_ascii_case(name));
+        let known = allowed()
+            .iter()
+            .find(|allowed| allowed.as_str().eq_ignore_ascii_case(name));
         match (known, HeaderValue::from_str(value)) {
             (Some(name), Ok(value)) => {
                 into.insert(name.clone(), value);
             }
-            _ => dropped.push(name.chars().filter(|character| !character.is_control()).take(64).collect()),
+            _ => dropped.push(
+                name.chars()
+                    .filter(|character| !character.is_control())
+                    .take(64)
+                    .collect(),
+            ),
         }
     }
     dropped

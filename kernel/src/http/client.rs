@@ -35,9 +35,17 @@ impl TrustedProxies {
         let peer = peer.ip().to_canonical();
         // Anyone can send these headers; only a proxy of ours overwrites or appends to them truthfully.
         let believed = !self.0.is_empty() && self.trusts(peer);
-        let forwarded_host = if believed { last(&head.headers, &FORWARDED_HOST) } else { None };
+        let forwarded_host = if believed {
+            last(&head.headers, &FORWARDED_HOST)
+        } else {
+            None
+        };
         Client {
-            address: if believed { self.forwarded_address(peer, &head.headers) } else { peer },
+            address: if believed {
+                self.forwarded_address(peer, &head.headers)
+            } else {
+                peer
+            },
             host: match forwarded_host {
                 Some(host) => Some(host.to_owned()),
                 None => requested_host(head),
@@ -53,7 +61,9 @@ impl TrustedProxies {
         for header in headers.get_all(&FORWARDED_FOR).iter().rev() {
             let Ok(list) = header.to_str() else { return nearest };
             for entry in list.rsplit(',') {
-                let Some(address) = parse_address(entry.trim()) else { return nearest };
+                let Some(address) = parse_address(entry.trim()) else {
+                    return nearest;
+                };
                 nearest = address.to_canonical();
                 if !self.trusts(nearest) {
                     return nearest;
@@ -113,32 +123,64 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_forge_an_address_or_a_host() {
-        let head = head(&[("host", "shop.example"), ("x-forwarded-for", "1.1.1.1"), ("x-forwarded-host", "other.example"), ("x-forwarded-proto", "https")]);
+        let head = head(&[
+            ("host", "shop.example"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-host", "other.example"),
+            ("x-forwarded-proto", "https"),
+        ]);
         let client = proxies().client(peer("203.0.113.9"), &head);
-        assert_eq!(client, Client { address: "203.0.113.9".parse().unwrap(), host: Some("shop.example".into()), https: false });
+        assert_eq!(
+            client,
+            Client {
+                address: "203.0.113.9".parse().unwrap(),
+                host: Some("shop.example".into()),
+                https: false
+            }
+        );
     }
 
     #[test]
     fn a_client_behind_a_proxy_cannot_prepend_an_address() {
         let head = head(&[("x-forwarded-for", "1.1.1.1, 203.0.113.9, 10.0.0.2")]);
-        assert_eq!(proxies().client(peer("10.0.0.1"), &head).address, "203.0.113.9".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            proxies().client(peer("10.0.0.1"), &head).address,
+            "203.0.113.9".parse::<IpAddr>().unwrap()
+        );
     }
 
     #[test]
     fn nonsense_in_the_chain_ends_it() {
         let head = head(&[("x-forwarded-for", "1.1.1.1, nonsense, 10.0.0.2")]);
-        assert_eq!(proxies().client(peer("10.0.0.1"), &head).address, "10.0.0.2".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            proxies().client(peer("10.0.0.1"), &head).address,
+            "10.0.0.2".parse::<IpAddr>().unwrap()
+        );
     }
 
     #[test]
     fn mapped_addresses_are_the_ones_they_map() {
-        let client = proxies().client(peer("::ffff:10.0.0.1"), &head(&[("x-forwarded-for", "[2001:db8::1]:4000"), ("x-forwarded-host", "Shop.Example:8443")]));
+        let client = proxies().client(
+            peer("::ffff:10.0.0.1"),
+            &head(&[
+                ("x-forwarded-for", "[2001:db8::1]:4000"),
+                ("x-forwarded-host", "Shop.Example:8443"),
+            ]),
+        );
         assert_eq!(client.address, "2001:db8::1".parse::<IpAddr>().unwrap());
         assert_eq!(client.host.as_deref(), Some("Shop.Example:8443"));
     }
 
     #[test]
     fn two_host_headers_name_no_host() {
-        assert_eq!(proxies().client(peer("203.0.113.9"), &head(&[("host", "a.example"), ("host", "b.example")])).host, None);
+        assert_eq!(
+            proxies()
+                .client(
+                    peer("203.0.113.9"),
+                    &head(&[("host", "a.example"), ("host", "b.example")])
+                )
+                .host,
+            None
+        );
     }
 }

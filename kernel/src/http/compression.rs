@@ -32,7 +32,10 @@ pub(super) fn accepted(headers: &HeaderMap) -> Option<Encoding> {
     let mut gzip = false;
     for item in list.split(',') {
         let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
-        let refused = parameters.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse::<f32>().unwrap_or(0.0) <= 0.0);
+        let refused = parameters
+            .trim()
+            .strip_prefix("q=")
+            .is_some_and(|q| q.trim().parse::<f32>().unwrap_or(0.0) <= 0.0);
         match name.trim() {
             _ if refused => {}
             "br" => return Some(Encoding::Brotli),
@@ -46,19 +49,28 @@ pub(super) fn accepted(headers: &HeaderMap) -> Option<Encoding> {
 /// Whether the answer's text is of a kind and size that is compressed at all.
 pub(super) fn worthwhile(answer: &Answer, from_bytes: usize) -> bool {
     let compressible = |kind: &[u8]| {
-        kind.starts_with(b"application/json") || kind.starts_with(b"application/problem+json") || kind.starts_with(b"text/")
-            || kind.starts_with(b"application/javascript") || kind.starts_with(b"image/svg")
+        kind.starts_with(b"application/json")
+            || kind.starts_with(b"application/problem+json")
+            || kind.starts_with(b"text/")
+            || kind.starts_with(b"application/javascript")
+            || kind.starts_with(b"image/svg")
     };
     answer.body.len() >= from_bytes
         && !answer.headers.contains_key(CONTENT_ENCODING)
-        && answer.headers.get(CONTENT_TYPE).is_some_and(|kind| compressible(kind.as_bytes()))
+        && answer
+            .headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| compressible(kind.as_bytes()))
 }
 
 pub(super) async fn compress(body: Bytes, encoding: Encoding, effort: Effort) -> Option<Bytes> {
     if body.len() <= MOST_INLINE {
         return compress_now(&body, encoding, effort);
     }
-    tokio::task::spawn_blocking(move || compress_now(&body, encoding, effort)).await.ok().flatten()
+    tokio::task::spawn_blocking(move || compress_now(&body, encoding, effort))
+        .await
+        .ok()
+        .flatten()
 }
 
 fn compress_now(body: &[u8], encoding: Encoding, effort: Effort) -> Option<Bytes> {
@@ -115,11 +127,15 @@ mod tests {
         for effort in [Effort::Once, Effort::Kept] {
             let gzip = compress_now(text.as_bytes(), Encoding::Gzip, effort).unwrap();
             let mut back = String::new();
-            flate2::read::GzDecoder::new(&gzip[..]).read_to_string(&mut back).unwrap();
+            flate2::read::GzDecoder::new(&gzip[..])
+                .read_to_string(&mut back)
+                .unwrap();
             assert_eq!(back, text);
             let brotli = compress_now(text.as_bytes(), Encoding::Brotli, effort).unwrap();
             let mut back = String::new();
-            brotli::Decompressor::new(&brotli[..], 4096).read_to_string(&mut back).unwrap();
+            brotli::Decompressor::new(&brotli[..], 4096)
+                .read_to_string(&mut back)
+                .unwrap();
             assert_eq!(back, text);
         }
     }

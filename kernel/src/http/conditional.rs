@@ -35,8 +35,14 @@ pub(super) fn answer_304(method: &Method, request: &HeaderMap, answer: &mut Answ
     if !request.contains_key(IF_NONE_MATCH) {
         return;
     }
-    let Some(tag) = answer.headers.get(ETAG).and_then(|tag| tag.to_str().ok()) else { return };
-    let known = request.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok()).any(|list| names(list, tag));
+    let Some(tag) = answer.headers.get(ETAG).and_then(|tag| tag.to_str().ok()) else {
+        return;
+    };
+    let known = request
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|list| list.to_str().ok())
+        .any(|list| names(list, tag));
     if known {
         answer.status = StatusCode::NOT_MODIFIED;
         answer.body = bytes::Bytes::new();

@@ -4,23 +4,33 @@
 use std::collections::BTreeSet;
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue,
+    ORIGIN, VARY,
 };
 use http::{Method, StatusCode};
 
 use super::answers::{Answer, allow};
 
 /// Request headers that the kernel itself reads; each route adds those that its descriptor declares.
-const KERNEL_HEADERS: [&str; 8] =
-    ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Api-Key", "X-Request-Id", "X-Store"];
+const KERNEL_HEADERS: [&str; 8] = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "X-Api-Key",
+    "X-Request-Id",
+    "X-Store",
+];
 
 static ANY: HeaderValue = HeaderValue::from_static("*");
 /// Two hours: what browsers keep at most anyway.
 static MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 static VARY_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
-static EXPOSED: HeaderValue =
-    HeaderValue::from_static("ETag, Retry-After, X-Request-Id, Location, Link, Idempotency-Replayed, Content-Disposition");
+static EXPOSED: HeaderValue = HeaderValue::from_static(
+    "ETag, Retry-After, X-Request-Id, Location, Link, Idempotency-Replayed, Content-Disposition",
+);
 
 #[derive(Debug)]
 pub struct Cors {
@@ -54,7 +64,9 @@ impl Cors {
         if let Ok(methods) = HeaderValue::from_str(&allow(methods)) {
             answer.headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         }
-        answer.headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers.clone());
+        answer
+            .headers
+            .insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers.clone());
         answer.headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE.clone());
         answer
     }
@@ -88,7 +100,11 @@ pub(super) fn capitalised(name: &str) -> String {
     let mut start = true;
     name.chars()
         .map(|character| {
-            let letter = if start { character.to_ascii_uppercase() } else { character.to_ascii_lowercase() };
+            let letter = if start {
+                character.to_ascii_uppercase()
+            } else {
+                character.to_ascii_lowercase()
+            };
             start = character == '-';
             letter
         })
@@ -107,7 +123,14 @@ mod tests {
     fn declared_headers_are_allowed_beside_the_kernels() {
         let value = allowed_headers(["x-basket-token", "if-match"].into_iter());
         let value = value.to_str().unwrap();
-        for name in ["X-Store", "X-Basket-Token", "Idempotency-Key", "If-Match", "Authorization", "Content-Type"] {
+        for name in [
+            "X-Store",
+            "X-Basket-Token",
+            "Idempotency-Key",
+            "If-Match",
+            "Authorization",
+            "Content-Type",
+        ] {
             assert_eq!(value.split(", ").filter(|listed| *listed == name).count(), 1, "{name}");
         }
     }
@@ -125,6 +148,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         listed().add(Some(&HeaderValue::from_static("https://shop.example")), &mut headers);
         assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://shop.example");
-        assert!(headers[ACCESS_CONTROL_EXPOSE_HEADERS].to_str().unwrap().contains("ETag"));
+        assert!(
+            headers[ACCESS_CONTROL_EXPOSE_HEADERS]
+                .to_str()
+                .unwrap()
+                .contains("ETag")
+        );
     }
 }

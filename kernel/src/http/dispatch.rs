@@ -70,23 +70,44 @@ fn description(call: &KernelCall<'_>) -> Result<Answer, Problem> {
         Err(problem) if problem.is(Code::UnknownStore) && !call.headers.contains_key("x-store") => None,
         Err(problem) => return Err(problem),
     };
-    Ok(Answer::new(StatusCode::OK, answers::JSON.clone(), call.http.description(store.as_deref())))
+    Ok(Answer::new(
+        StatusCode::OK,
+        answers::JSON.clone(),
+        call.http.description(store.as_deref()),
+    ))
 }
 
 fn problem_type(code: &str) -> Result<Answer, Problem> {
-    let known = Code::ALL.iter().find(|known| known.as_str() == code).ok_or(Code::NotFound)?;
-    let body = json!({ "code": known.as_str(), "status": known.status(), "title": known.title(), "remedy": known.remedy() });
+    let known = Code::ALL
+        .iter()
+        .find(|known| known.as_str() == code)
+        .ok_or(Code::NotFound)?;
+    let body =
+        json!({ "code": known.as_str(), "status": known.status(), "title": known.title(), "remedy": known.remedy() });
     Ok(Answer::json(StatusCode::OK, &body))
 }
 
 async fn auth(call: KernelCall<'_>) -> Result<Answer, Problem> {
-    let Some(store) = call.store else { return Err(Code::UnknownStore.into()) };
-    let asked = Asked { store, caller: call.caller, address: call.client.address, body: call.body };
+    let Some(store) = call.store else {
+        return Err(Code::UnknownStore.into());
+    };
+    let asked = Asked {
+        store,
+        caller: call.caller,
+        address: call.client.address,
+        body: call.body,
+    };
     let (status, body) = call.http.auth.answer(&call.route.declared.operation, asked).await?;
     let status = StatusCode::from_u16(status).map_err(|_| Problem::internal())?;
-    let mut answer = if body.is_null() { Answer::empty(status) } else { Answer::json(status, &body) };
+    let mut answer = if body.is_null() {
+        Answer::empty(status)
+    } else {
+        Answer::json(status, &body)
+    };
     // Tokens and accounts are nobody else's, whatever stands between.
-    answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+        .headers
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
 }
 
@@ -106,8 +127,17 @@ pub(super) struct PluginCall {
 impl PluginCall {
     /// Reads outside of any unit of work.
     pub async fn read(self) -> Result<Answer, Problem> {
-        let tree = self.http.plugins.tree(self.store.clone(), self.caller.clone(), self.request_id.clone(), Mode::Reading);
-        let response = self.http.plugins.handle(&tree, &self.plugin, self.request.clone()).await;
+        let tree = self.http.plugins.tree(
+            self.store.clone(),
+            self.caller.clone(),
+            self.request_id.clone(),
+            Mode::Reading,
+        );
+        let response = self
+            .http
+            .plugins
+            .handle(&tree, &self.plugin, self.request.clone())
+            .await;
         tree.abandon().await;
         self.answer(response?)
     }
@@ -131,9 +161,20 @@ impl PluginCall {
             Some(Begun::Replay(answer)) => return Ok(answer),
             Some(Begun::Fresh(keyed)) => Some(keyed),
         };
-        let mode = if self.route.declared.staged { Mode::Staged } else { Mode::Changing };
-        let tree = self.http.plugins.tree(self.store.clone(), self.caller.clone(), self.request_id.clone(), mode);
-        let handled = self.http.plugins.handle(&tree, &self.plugin, self.request.clone()).await;
+        let mode = if self.route.declared.staged {
+            Mode::Staged
+        } else {
+            Mode::Changing
+        };
+        let tree = self
+            .http
+            .plugins
+            .tree(self.store.clone(), self.caller.clone(), self.request_id.clone(), mode);
+        let handled = self
+            .http
+            .plugins
+            .handle(&tree, &self.plugin, self.request.clone())
+            .await;
         let answer = match handled.and_then(|response| self.answer(response)) {
             Ok(answer) => answer,
             Err(problem) => {
@@ -150,7 +191,9 @@ impl PluginCall {
 
     async fn begin(&self) -> Result<Option<Begun>, Problem> {
         let head = &self.headers.0;
-        let Some(key) = idempotency::key_of(&head.headers)? else { return Ok(None) };
+        let Some(key) = idempotency::key_of(&head.headers)? else {
+            return Ok(None);
+        };
         let request = idempotency::Request {
             store: self.store.number,
             caller: &self.caller,
@@ -162,7 +205,9 @@ impl PluginCall {
             body: &self.request.body,
         };
         let keep = Duration::from_secs(u64::from(self.http.config.idempotency_hours) * 3600);
-        idempotency::begin(&self.http.sql, &self.http.keys_in_flight, keep, key, &request).await.map(Some)
+        idempotency::begin(&self.http.sql, &self.http.keys_in_flight, keep, key, &request)
+            .await
+            .map(Some)
     }
 
     /// Everything is rolled back and the key is free, unless another node has meanwhile carried out the same request, which
@@ -190,7 +235,9 @@ impl PluginCall {
 
     /// A plugin's answer as it may leave: only headers that are a plugin's to set, and no error that is not a problem.
     fn answer(&self, response: HandleResponse) -> Result<Answer, Problem> {
-        let status = StatusCode::from_u16(response.status).ok().filter(|status| status.as_u16() >= 200);
+        let status = StatusCode::from_u16(response.status)
+            .ok()
+            .filter(|status| status.as_u16() >= 200);
         let Some(status) = status else {
             tracing::error!(plugin = %self.plugin.name, request_id = self.request_id, status = response.status, "no status of an answer");
             return Err(Code::PluginFailed.into());
@@ -199,7 +246,10 @@ impl PluginCall {
             return Err(unnamed_problem(status));
         }
         let mut answer = Answer::empty(status);
-        let headers = response.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let headers = response
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         let dropped = answers::take_headers(&mut answer.headers, headers);
         if !dropped.is_empty() {
             tracing::warn!(plugin = %self.plugin.name, request_id = self.request_id, headers = ?dropped, "headers that a plugin may not set were dropped");
@@ -207,7 +257,10 @@ impl PluginCall {
         if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
             answer.body = response.body.into();
             if !answer.body.is_empty() {
-                answer.headers.entry(CONTENT_TYPE).or_insert_with(|| answers::JSON.clone());
+                answer
+                    .headers
+                    .entry(CONTENT_TYPE)
+                    .or_insert_with(|| answers::JSON.clone());
             }
         }
         if !self.route.declared.cacheable {

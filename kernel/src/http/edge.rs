@@ -61,7 +61,10 @@ pub async fn serve(http: Arc<Http>, listener: TcpListener, stop: impl Future<Out
     let patience = Duration::from_millis(edge.http.config.shutdown_timeout_ms);
     match tokio::time::timeout(patience, all_gone.recv()).await {
         Ok(_) => tracing::info!("all requests are answered"),
-        Err(_) => tracing::warn!(after_ms = edge.http.config.shutdown_timeout_ms, "requests in flight were given up"),
+        Err(_) => tracing::warn!(
+            after_ms = edge.http.config.shutdown_timeout_ms,
+            "requests in flight were given up"
+        ),
     }
 }
 
@@ -82,10 +85,17 @@ impl Edge {
         }
     }
 
-    async fn accept(self: &Arc<Self>, listener: &TcpListener, stopping: &watch::Receiver<bool>, held: &mpsc::Sender<Infallible>) {
+    async fn accept(
+        self: &Arc<Self>,
+        listener: &TcpListener,
+        stopping: &watch::Receiver<bool>,
+        held: &mpsc::Sender<Infallible>,
+    ) {
         loop {
             // Taken before accepting: who comes too early waits in the system's queue instead of being turned away.
-            let Ok(permit) = self.connections.clone().acquire_owned().await else { return };
+            let Ok(permit) = self.connections.clone().acquire_owned().await else {
+                return;
+            };
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -95,8 +105,13 @@ impl Edge {
                     continue;
                 }
             };
-            let Some(place) = Place::take(self, peer.ip().to_canonical(), permit) else { continue };
-            tokio::spawn(self.clone().connection(stream, peer, place, stopping.clone(), held.clone()));
+            let Some(place) = Place::take(self, peer.ip().to_canonical(), permit) else {
+                continue;
+            };
+            tokio::spawn(
+                self.clone()
+                    .connection(stream, peer, place, stopping.clone(), held.clone()),
+            );
         }
     }
 
@@ -127,7 +142,10 @@ impl Edge {
                 }
             }
         });
-        let io = TokioIo::new(WatchedStream { stream, clock: clock.clone() });
+        let io = TokioIo::new(WatchedStream {
+            stream,
+            clock: clock.clone(),
+        });
         let mut connection = pin!(self.protocol.serve_connection_with_upgrades(io, service));
         let patience = Patience::new(&self.http.config);
         let mut tick = tokio::time::interval(patience.tick());
@@ -162,10 +180,12 @@ impl Edge {
 
 /// The one filter: whatever comes goes to the pipeline, which always answers.
 fn filter(http: Arc<Http>) -> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone {
-    warp::ext::get::<Arrival>().and(warp::body::stream()).and_then(move |arrival: Arrival, body| {
-        let http = http.clone();
-        async move { Ok::<_, warp::Rejection>(pipeline::answer(http, arrival, body).await) }
-    })
+    warp::ext::get::<Arrival>()
+        .and(warp::body::stream())
+        .and_then(move |arrival: Arrival, body| {
+            let http = http.clone();
+            async move { Ok::<_, warp::Rejection>(pipeline::answer(http, arrival, body).await) }
+        })
 }
 
 fn protocol(config: &HttpConfig) -> auto::Builder<TokioExecutor> {
@@ -208,7 +228,11 @@ impl Place {
             *open += 1;
         }
         edge.http.metrics.connections.inc();
-        Some(Self { edge: edge.clone(), address: counted, _permit: permit })
+        Some(Self {
+            edge: edge.clone(),
+            address: counted,
+            _permit: permit,
+        })
     }
 }
 
@@ -275,7 +299,9 @@ impl ConnectionClock {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.opened.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1)
     }
 
     fn bytes_came(&self) {
@@ -297,7 +323,11 @@ impl ConnectionClock {
         if head_began > 0 && !self.multiplexed.load(Ordering::Relaxed) && since(head_began) > patience.head {
             return Verdict::TooSlow;
         }
-        if since(self.moved.load(Ordering::Relaxed)) > patience.idle { Verdict::Idle } else { Verdict::Fine }
+        if since(self.moved.load(Ordering::Relaxed)) > patience.idle {
+            Verdict::Idle
+        } else {
+            Verdict::Fine
+        }
     }
 }
 
@@ -329,7 +359,11 @@ struct WatchedStream {
 }
 
 impl AsyncRead for WatchedStream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
@@ -348,7 +382,11 @@ impl AsyncWrite for WatchedStream {
         polled
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         if polled.is_ready() {
             self.clock.bytes_went();
@@ -374,7 +412,10 @@ mod tests {
     use super::*;
 
     fn patience(head_ms: u64, idle_ms: u64) -> Patience {
-        Patience { head: Duration::from_millis(head_ms), idle: Duration::from_millis(idle_ms) }
+        Patience {
+            head: Duration::from_millis(head_ms),
+            idle: Duration::from_millis(idle_ms),
+        }
     }
 
     #[test]

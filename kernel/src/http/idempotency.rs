@@ -33,8 +33,16 @@ static TRUE: HeaderValue = HeaderValue::from_static("true");
 const LEASE: Duration = Duration::from_secs(180);
 
 /// Headers of an answer that are part of it; the pipeline adds the others each time.
-const KEPT_HEADERS: [&str; 8] =
-    ["content-type", "location", "etag", "last-modified", "link", "content-language", "content-disposition", "retry-after"];
+const KEPT_HEADERS: [&str; 8] = [
+    "content-type",
+    "location",
+    "etag",
+    "last-modified",
+    "link",
+    "content-language",
+    "content-disposition",
+    "retry-after",
+];
 
 const READ: &str = "select fingerprint, state, lease_until, status, headers, body, created_at from kernel.idempotency
      where store = $1 and caller = $2 and method = $3 and path = $4 and key = $5";
@@ -57,7 +65,8 @@ const CLAIM: &str = "insert into kernel.idempotency
      where kernel.idempotency.created_at <= $9
        or (kernel.idempotency.state = 'running' and kernel.idempotency.lease_until <= $8)";
 
-const FINISH: &str = "update kernel.idempotency set state = 'done', lease_until = null, status = $6, headers = $7, body = $8
+const FINISH: &str =
+    "update kernel.idempotency set state = 'done', lease_until = null, status = $6, headers = $7, body = $8
      where store = $1 and caller = $2 and method = $3 and path = $4 and key = $5 and state = 'running'";
 
 const RELEASE: &str = "delete from kernel.idempotency
@@ -112,7 +121,12 @@ pub(super) struct Request<'a> {
 pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(&IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let refuse = || Problem::new(Code::InvalidHeader, "Send one Idempotency-Key of 1 to 255 visible ASCII characters.");
+    let refuse = || {
+        Problem::new(
+            Code::InvalidHeader,
+            "Send one Idempotency-Key of 1 to 255 visible ASCII characters.",
+        )
+    };
     let key = value.to_str().map_err(|_| refuse())?;
     let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
     if values.next().is_some() || !(1..=255).contains(&key.len()) || !visible {
@@ -135,7 +149,9 @@ pub(super) async fn begin(
         path: request.path.to_owned(),
         key,
     };
-    let Some(guard) = InFlight::enter(in_flight, name.digest()) else { return Err(busy()) };
+    let Some(guard) = InFlight::enter(in_flight, name.digest()) else {
+        return Err(busy());
+    };
     let now = Time::now();
     let keyed = Keyed {
         name,
@@ -160,9 +176,24 @@ impl Keyed {
     pub fn settlement(&self, answer: &Answer) -> KernelStatement {
         let status = i64::from(answer.status.as_u16());
         let (headers, body) = (kept_headers(&answer.headers), answer.body.to_vec());
-        let Name { store, caller, method, path, key } = &self.name;
+        let Name {
+            store,
+            caller,
+            method,
+            path,
+            key,
+        } = &self.name;
         if self.staged {
-            let args = args![*store, caller.clone(), method.clone(), path.clone(), key.clone(), status, headers, body];
+            let args = args![
+                *store,
+                caller.clone(),
+                method.clone(),
+                path.clone(),
+                key.clone(),
+                status,
+                headers,
+                body
+            ];
             return KernelStatement::new(FINISH, args);
         }
         let args = args![
@@ -191,23 +222,57 @@ impl Keyed {
         if !self.staged {
             return;
         }
-        let Name { store, caller, method, path, key } = &self.name;
-        let released = sql.kernel().execute(RELEASE, &args![*store, caller, method, path, key]).await;
+        let Name {
+            store,
+            caller,
+            method,
+            path,
+            key,
+        } = &self.name;
+        let released = sql
+            .kernel()
+            .execute(RELEASE, &args![*store, caller, method, path, key])
+            .await;
         if let Err(error) = released {
             tracing::warn!(%error, "an Idempotency-Key stays claimed until its lease ends");
         }
     }
 
     async fn claim(&self, sql: &Sql, now: Time) -> Result<bool, Problem> {
-        let Name { store, caller, method, path, key } = &self.name;
+        let Name {
+            store,
+            caller,
+            method,
+            path,
+            key,
+        } = &self.name;
         let lease = Time(now.0 + i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX));
-        let args = args![*store, caller, method, path, key, self.fingerprint.as_slice(), lease, now, self.forgotten];
+        let args = args![
+            *store,
+            caller,
+            method,
+            path,
+            key,
+            self.fingerprint.as_slice(),
+            lease,
+            now,
+            self.forgotten
+        ];
         Ok(sql.kernel().execute(CLAIM, &args).await? == 1)
     }
 
     async fn earlier_answer(&self, sql: &Sql, now: Time) -> Result<Option<Answer>, Problem> {
-        let Name { store, caller, method, path, key } = &self.name;
-        let row = sql.kernel().fetch_optional(READ, &args![*store, caller, method, path, key]).await?;
+        let Name {
+            store,
+            caller,
+            method,
+            path,
+            key,
+        } = &self.name;
+        let row = sql
+            .kernel()
+            .fetch_optional(READ, &args![*store, caller, method, path, key])
+            .await?;
         let Some(row) = row else { return Ok(None) };
         self.read(&row, now)?
     }
@@ -274,7 +339,9 @@ fn earlier(now: Time, by: Duration) -> Time {
 }
 
 fn kept_headers(headers: &HeaderMap) -> String {
-    let kept = KEPT_HEADERS.iter().filter_map(|name| Some((*name, headers.get(*name)?.to_str().ok()?)));
+    let kept = KEPT_HEADERS
+        .iter()
+        .filter_map(|name| Some((*name, headers.get(*name)?.to_str().ok()?)));
     serde_json::to_string(&kept.collect::<Vec<_>>()).unwrap_or_else(|_| "[]".to_owned())
 }
 
@@ -306,7 +373,10 @@ struct InFlight {
 
 impl InFlight {
     fn enter(keys: &Arc<KeysInFlight>, digest: [u8; 32]) -> Option<Self> {
-        keys.0.lock().insert(digest).then(|| Self { keys: keys.clone(), digest })
+        keys.0.lock().insert(digest).then(|| Self {
+            keys: keys.clone(),
+            digest,
+        })
     }
 }
 

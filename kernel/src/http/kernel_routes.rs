@@ -22,25 +22,81 @@ pub enum KernelRoute {
 
 /// Routes and schemas of the kernel, in the shape of a plugin's.
 pub fn descriptor() -> Descriptor {
-    let schemas = schemas().into_iter().chain(auth::schemas()).map(|(name, schema)| (name.to_owned(), schema)).collect();
-    Descriptor { routes: all().into_iter().map(|(_, declared)| declared).collect(), schemas, ..Descriptor::default() }
+    let schemas = schemas()
+        .into_iter()
+        .chain(auth::schemas())
+        .map(|(name, schema)| (name.to_owned(), schema))
+        .collect();
+    Descriptor {
+        routes: all().into_iter().map(|(_, declared)| declared).collect(),
+        schemas,
+        ..Descriptor::default()
+    }
 }
 
 pub fn all() -> Vec<(KernelRoute, Route)> {
     let mut routes = vec![
-        (KernelRoute::Health, page("kernel.health", "/healthz", "Whether the process runs", named("Health"))),
+        (
+            KernelRoute::Health,
+            page("kernel.health", "/healthz", "Whether the process runs", named("Health")),
+        ),
         (
             KernelRoute::Ready,
             Route {
                 problems: [Code::Stopping, Code::Unavailable].map(problem).into(),
-                ..page("kernel.ready", "/readyz", "Whether this node takes requests", named("Health"))
+                ..page(
+                    "kernel.ready",
+                    "/readyz",
+                    "Whether this node takes requests",
+                    named("Health"),
+                )
             },
         ),
-        (KernelRoute::OpenApi, page("kernel.openapi", "/openapi.json", "This description", json!({ "type": "object" }))),
-        (KernelRoute::Docs, page("kernel.docs", "/docs", "This description for people", json!({ "type": "string" }))),
-        (KernelRoute::DocsScript, page("kernel.docs_script", "/docs/page.js", "Part of the page", json!({ "type": "string" }))),
-        (KernelRoute::DocsStyle, page("kernel.docs_style", "/docs/page.css", "Part of the page", json!({ "type": "string" }))),
-        (KernelRoute::ProblemType, page("kernel.problem", "/problems/{code}", "What a problem code means", named("ProblemType"))),
+        (
+            KernelRoute::OpenApi,
+            page(
+                "kernel.openapi",
+                "/openapi.json",
+                "This description",
+                json!({ "type": "object" }),
+            ),
+        ),
+        (
+            KernelRoute::Docs,
+            page(
+                "kernel.docs",
+                "/docs",
+                "This description for people",
+                json!({ "type": "string" }),
+            ),
+        ),
+        (
+            KernelRoute::DocsScript,
+            page(
+                "kernel.docs_script",
+                "/docs/page.js",
+                "Part of the page",
+                json!({ "type": "string" }),
+            ),
+        ),
+        (
+            KernelRoute::DocsStyle,
+            page(
+                "kernel.docs_style",
+                "/docs/page.css",
+                "Part of the page",
+                json!({ "type": "string" }),
+            ),
+        ),
+        (
+            KernelRoute::ProblemType,
+            page(
+                "kernel.problem",
+                "/problems/{code}",
+                "What a problem code means",
+                named("ProblemType"),
+            ),
+        ),
     ];
     routes.extend(auth::routes().into_iter().map(|declared| (KernelRoute::Auth, declared)));
     routes
@@ -53,7 +109,10 @@ pub(super) fn is_of_a_store(declared: &Route) -> bool {
 
 /// Where a guess is worth something: strictly limited, and no `Idempotency-Key` is looked at.
 pub(super) fn is_sign_in(declared: &Route) -> bool {
-    matches!(declared.operation.as_str(), "auth.register" | "auth.login" | "auth.refresh")
+    matches!(
+        declared.operation.as_str(),
+        "auth.register" | "auth.login" | "auth.refresh"
+    )
 }
 
 /// Where the access token that a client still sends must not matter: it may be just what has to be replaced.
@@ -74,13 +133,20 @@ fn page(operation: &str, path: &str, summary: &str, schema: JsonSchema) -> Route
         query: None,
         body: None,
         body_kib: None,
-        answers: vec![Answer { status: 200, description: summary.to_owned(), schema: Some(schema) }],
+        answers: vec![Answer {
+            status: 200,
+            description: summary.to_owned(),
+            schema: Some(schema),
+        }],
         problems: Vec::new(),
     }
 }
 
 fn problem(code: Code) -> ProblemKind {
-    ProblemKind { status: code.status(), code: code.as_str().to_owned() }
+    ProblemKind {
+        status: code.status(),
+        code: code.as_str().to_owned(),
+    }
 }
 
 fn named(name: &str) -> Value {
@@ -89,7 +155,10 @@ fn named(name: &str) -> Value {
 
 fn schemas() -> [(&'static str, JsonSchema); 2] {
     [
-        ("Health", json!({ "type": "object", "required": ["status"], "properties": { "status": { "const": "ok" } } })),
+        (
+            "Health",
+            json!({ "type": "object", "required": ["status"], "properties": { "status": { "const": "ok" } } }),
+        ),
         (
             "ProblemType",
             json!({ "type": "object", "required": ["code", "status", "title", "remedy"], "properties": {

@@ -26,13 +26,26 @@ struct Part<'a> {
 /// Of the kernel and these plugins: all that are installed, or those enabled in a store.
 pub fn of_plugins<'a>(plugins: impl Iterator<Item = &'a Arc<Plugin>>) -> Value {
     let kernel = kernel_routes::descriptor();
-    let mut parts = vec![Part { name: "kernel", descriptor: &kernel, is_kernel: true }];
-    parts.extend(plugins.map(|plugin| Part { name: &plugin.name, descriptor: &plugin.descriptor, is_kernel: false }));
+    let mut parts = vec![Part {
+        name: "kernel",
+        descriptor: &kernel,
+        is_kernel: true,
+    }];
+    parts.extend(plugins.map(|plugin| Part {
+        name: &plugin.name,
+        descriptor: &plugin.descriptor,
+        is_kernel: false,
+    }));
     document("Store API", &parts)
 }
 
 fn document(title: &str, parts: &[Part<'_>]) -> Value {
-    let mut document = Document { paths: BTreeMap::new(), schemas: BTreeMap::new(), codes: BTreeSet::new(), proofs: BTreeSet::new() };
+    let mut document = Document {
+        paths: BTreeMap::new(),
+        schemas: BTreeMap::new(),
+        codes: BTreeSet::new(),
+        proofs: BTreeSet::new(),
+    };
     for part in parts {
         document.add(part);
     }
@@ -54,7 +67,10 @@ impl Document {
         }
         for route in &part.descriptor.routes {
             let operation = self.operation(part, route);
-            self.paths.entry(route.path.clone()).or_default().insert(route.method.to_lowercase(), operation);
+            self.paths
+                .entry(route.path.clone())
+                .or_default()
+                .insert(route.method.to_lowercase(), operation);
         }
     }
 
@@ -73,7 +89,10 @@ impl Document {
         }
         if let Some(body) = &route.body {
             let schema = self.named(part, body, &format!("{}Body", pascal(&route.operation)));
-            operation.insert("requestBody".into(), json!({ "required": true, "content": { "application/json": { "schema": schema } } }));
+            operation.insert(
+                "requestBody".into(),
+                json!({ "required": true, "content": { "application/json": { "schema": schema } } }),
+            );
         }
         operation.insert("responses".into(), self.responses(part, route));
         operation.into()
@@ -95,17 +114,28 @@ impl Document {
             .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
             .collect();
         let query = route.query.as_ref().map(|schema| part.rename(schema));
-        let required: BTreeSet<&str> =
-            query.iter().filter_map(|query| query["required"].as_array()).flatten().filter_map(Value::as_str).collect();
-        for (name, schema) in query.iter().filter_map(|query| query["properties"].as_object()).flatten() {
-            let mut parameter = json!({ "name": name, "in": "query", "required": required.contains(name.as_str()), "schema": schema });
+        let required: BTreeSet<&str> = query
+            .iter()
+            .filter_map(|query| query["required"].as_array())
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        for (name, schema) in query
+            .iter()
+            .filter_map(|query| query["properties"].as_object())
+            .flatten()
+        {
+            let mut parameter =
+                json!({ "name": name, "in": "query", "required": required.contains(name.as_str()), "schema": schema });
             if let Some(description) = schema.get("description") {
                 parameter["description"] = description.clone();
             }
             parameters.push(parameter);
         }
         for name in route.headers.iter().filter(|name| !is_proof(name)) {
-            parameters.push(json!({ "name": capitalised(name), "in": "header", "required": false, "schema": { "type": "string" } }));
+            parameters.push(
+                json!({ "name": capitalised(name), "in": "header", "required": false, "schema": { "type": "string" } }),
+            );
         }
         if is_of_a_store(part, route) {
             parameters.push(json!({ "$ref": "#/components/parameters/Store" }));
@@ -122,28 +152,44 @@ impl Document {
         for answer in &route.answers {
             let mut response = json!({ "description": answer.description });
             if let Some(schema) = &answer.schema {
-                let status = if several { answer.status.to_string() } else { String::new() };
+                let status = if several {
+                    answer.status.to_string()
+                } else {
+                    String::new()
+                };
                 let schema = self.named(part, schema, &format!("{}Answer{status}", pascal(&route.operation)));
                 response["content"] = json!({ content_type(part, route): { "schema": schema } });
             }
             responses.insert(answer.status.to_string(), response);
         }
         if route.method == "GET" {
-            responses.insert("304".to_owned(), json!({ "description": "What the client has is current" }));
+            responses.insert(
+                "304".to_owned(),
+                json!({ "description": "What the client has is current" }),
+            );
         }
         for (status, codes) in self.problems(part, route) {
             let schemas: Vec<Value> = codes.iter().map(|code| reference(&problem_name(code))).collect();
-            let schema = if schemas.len() == 1 { schemas[0].clone() } else { json!({ "oneOf": schemas }) };
+            let schema = if schemas.len() == 1 {
+                schemas[0].clone()
+            } else {
+                json!({ "oneOf": schemas })
+            };
             let description = codes.iter().cloned().collect::<Vec<_>>().join(", ");
             let content = json!({ "application/problem+json": { "schema": schema } });
-            responses.insert(status.to_string(), json!({ "description": description, "content": content }));
+            responses.insert(
+                status.to_string(),
+                json!({ "description": description, "content": content }),
+            );
         }
         json!(responses)
     }
 
     /// By status, the codes that this route may answer: the pipeline's and its own.
     fn problems(&mut self, part: &Part<'_>, route: &Route) -> BTreeMap<u16, BTreeSet<String>> {
-        let mut kinds: Vec<(u16, String)> = pipeline_codes(part, route).map(|code| (code.status(), code.as_str().to_owned())).collect();
+        let mut kinds: Vec<(u16, String)> = pipeline_codes(part, route)
+            .map(|code| (code.status(), code.as_str().to_owned()))
+            .collect();
         kinds.extend(route.problems.iter().map(|kind| (kind.status, kind.code.clone())));
         let mut by_status: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
         for (status, code) in kinds {
@@ -167,7 +213,10 @@ impl Document {
 
     fn finish(mut self, title: &str) -> Value {
         self.codes.extend(Code::ALL.iter().map(|code| code.as_str().to_owned()));
-        self.schemas.insert("ProblemCode".to_owned(), json!({ "type": "string", "enum": self.codes }));
+        self.schemas.insert(
+            "ProblemCode".to_owned(),
+            json!({ "type": "string", "enum": self.codes }),
+        );
         self.schemas.insert("Problem".to_owned(), base_problem());
         self.schemas.insert("FieldError".to_owned(), field_error());
         let mut security = json!({
@@ -201,7 +250,11 @@ impl Document {
 impl Part<'_> {
     fn schema_name(&self, name: &str) -> String {
         let own = pascal(self.name);
-        if self.is_kernel || name.starts_with(&own) { name.to_owned() } else { format!("{own}{name}") }
+        if self.is_kernel || name.starts_with(&own) {
+            name.to_owned()
+        } else {
+            format!("{own}{name}")
+        }
     }
 
     /// The schema with the plugin's references renamed, and without what only stands at the root of a document of its own.
@@ -211,8 +264,14 @@ impl Part<'_> {
                 .iter()
                 .filter(|(name, _)| *name != "$schema")
                 .map(|(name, member)| {
-                    let target = member.as_str().filter(|_| name == "$ref").and_then(|text| text.strip_prefix(SCHEMAS));
-                    let renamed = target.map_or_else(|| self.rename(member), |target| format!("{SCHEMAS}{}", self.schema_name(target)).into());
+                    let target = member
+                        .as_str()
+                        .filter(|_| name == "$ref")
+                        .and_then(|text| text.strip_prefix(SCHEMAS));
+                    let renamed = target.map_or_else(
+                        || self.rename(member),
+                        |target| format!("{SCHEMAS}{}", self.schema_name(target)).into(),
+                    );
                     (name.clone(), renamed)
                 })
                 .collect::<Map<_, _>>()
@@ -267,7 +326,13 @@ fn pipeline_codes(part: &Part<'_>, route: &Route) -> impl Iterator<Item = Code> 
         codes.extend([Code::InvalidJson, Code::UnsupportedMediaType, Code::InvalidBody]);
     }
     if is_of_a_store(part, route) {
-        codes.extend([Code::StoreMismatch, Code::UnknownStore, Code::StoreSuspended, Code::Unavailable, Code::Overloaded]);
+        codes.extend([
+            Code::StoreMismatch,
+            Code::UnknownStore,
+            Code::StoreSuspended,
+            Code::Unavailable,
+            Code::Overloaded,
+        ]);
         codes.extend([Code::InvalidToken, Code::TokenExpired, Code::InvalidKey]);
     }
     if !part.is_kernel {
@@ -279,7 +344,14 @@ fn pipeline_codes(part: &Part<'_>, route: &Route) -> impl Iterator<Item = Code> 
         Access::Staff(_) => codes.extend([Code::Unauthenticated, Code::Forbidden]),
     }
     if takes_idempotency_key(part, route) {
-        codes.extend([Code::InvalidHeader, Code::RequestInFlight, Code::IdempotencyKeyReused, Code::PreconditionFailed, Code::Conflict, Code::Uncertain]);
+        codes.extend([
+            Code::InvalidHeader,
+            Code::RequestInFlight,
+            Code::IdempotencyKeyReused,
+            Code::PreconditionFailed,
+            Code::Conflict,
+            Code::Uncertain,
+        ]);
     }
     codes.into_iter()
 }
@@ -321,7 +393,8 @@ fn field_error() -> Value {
 }
 
 fn path_names(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
 }
 
 /// `product.list_items` and `x-basket-token` as type names: `ProductListItems`, `XBasketToken`.
@@ -356,17 +429,45 @@ mod tests {
             query: Some(json!({ "type": "object", "properties": { "dry": { "type": "boolean" } } })),
             body: Some(json!({ "type": "object", "properties": { "part": { "$ref": "#/components/schemas/Part" } } })),
             body_kib: None,
-            answers: vec![Answer { status: 201, description: "Made".into(), schema: Some(json!({ "$ref": "#/components/schemas/ThingsOne" })) }],
-            problems: vec![ProblemKind { status: 409, code: "too_many_things".into() }],
+            answers: vec![Answer {
+                status: 201,
+                description: "Made".into(),
+                schema: Some(json!({ "$ref": "#/components/schemas/ThingsOne" })),
+            }],
+            problems: vec![ProblemKind {
+                status: 409,
+                code: "too_many_things".into(),
+            }],
         };
-        let schemas = BTreeMap::from([("Part".to_owned(), json!({ "type": "string" })), ("ThingsOne".to_owned(), json!({ "type": "object" }))]);
-        Descriptor { routes: vec![route], schemas, ..Descriptor::default() }
+        let schemas = BTreeMap::from([
+            ("Part".to_owned(), json!({ "type": "string" })),
+            ("ThingsOne".to_owned(), json!({ "type": "object" })),
+        ]);
+        Descriptor {
+            routes: vec![route],
+            schemas,
+            ..Descriptor::default()
+        }
     }
 
     fn both() -> Value {
         let (kernel, things) = (kernel_routes::descriptor(), things());
-        let kernel = Part { name: "kernel", descriptor: &kernel, is_kernel: true };
-        document("Test", &[kernel, Part { name: "things", descriptor: &things, is_kernel: false }])
+        let kernel = Part {
+            name: "kernel",
+            descriptor: &kernel,
+            is_kernel: true,
+        };
+        document(
+            "Test",
+            &[
+                kernel,
+                Part {
+                    name: "things",
+                    descriptor: &things,
+                    is_kernel: false,
+                },
+            ],
+        )
     }
 
     #[test]
@@ -391,21 +492,45 @@ mod tests {
     fn bodies_answers_and_problems_have_names_that_no_other_plugin_can_take() {
         let document = both();
         let operation = &document["paths"]["/api/things/{id}"]["post"];
-        assert_eq!(operation["requestBody"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/ThingsCreateBody");
-        assert_eq!(operation["responses"]["201"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/ThingsOne");
-        assert_eq!(document["components"]["schemas"]["ThingsCreateBody"]["properties"]["part"]["$ref"], "#/components/schemas/ThingsPart");
+        assert_eq!(
+            operation["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+            "#/components/schemas/ThingsCreateBody"
+        );
+        assert_eq!(
+            operation["responses"]["201"]["content"]["application/json"]["schema"]["$ref"],
+            "#/components/schemas/ThingsOne"
+        );
+        assert_eq!(
+            document["components"]["schemas"]["ThingsCreateBody"]["properties"]["part"]["$ref"],
+            "#/components/schemas/ThingsPart"
+        );
         let conflicts = &operation["responses"]["409"]["content"]["application/problem+json"]["schema"]["oneOf"];
-        assert!(conflicts.as_array().unwrap().contains(&reference("ProblemTooManyThings")));
-        let codes = document["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
+        assert!(
+            conflicts
+                .as_array()
+                .unwrap()
+                .contains(&reference("ProblemTooManyThings"))
+        );
+        let codes = document["components"]["schemas"]["ProblemCode"]["enum"]
+            .as_array()
+            .unwrap();
         assert!(codes.contains(&json!("too_many_things")) && codes.contains(&json!("invalid_body")));
-        assert_eq!(document["components"]["securitySchemes"]["XThingToken"]["name"], "X-Thing-Token");
+        assert_eq!(
+            document["components"]["securitySchemes"]["XThingToken"]["name"],
+            "X-Thing-Token"
+        );
     }
 
     #[test]
     fn operation_ids_are_unique_and_the_order_never_changes() {
         let document = both();
         let mut ids = BTreeSet::new();
-        for operation in document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values()) {
+        for operation in document["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|item| item.as_object().unwrap().values())
+        {
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()));
         }
         assert_eq!(document.to_string(), both().to_string());

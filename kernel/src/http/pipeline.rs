@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use commerce_contract::Access;
 use futures_util::{Stream, StreamExt};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, ORIGIN, VARY};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, ORIGIN, VARY,
+};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
@@ -112,7 +114,10 @@ impl Exchange {
     }
 
     /// The checks, in order.
-    async fn run<B: Buf>(&mut self, body: impl Stream<Item = Result<B, warp::Error>> + Send) -> Result<Answer, Problem> {
+    async fn run<B: Buf>(
+        &mut self,
+        body: impl Stream<Item = Result<B, warp::Error>> + Send,
+    ) -> Result<Answer, Problem> {
         self.check_head()?;
         self.limit_strangers()?;
         if Cors::is_preflight(&self.head().method, &self.head().headers) {
@@ -136,7 +141,10 @@ impl Exchange {
         let body = check_body(&route, self.head(), body)?;
         match route.owner {
             Owner::Kernel(kind) => self.ask_kernel(kind, &route, &caller, &parameters, body.value).await,
-            Owner::Plugin(place) => self.ask_plugin(place, route, caller, parameters, body.bytes, making).await,
+            Owner::Plugin(place) => {
+                self.ask_plugin(place, route, caller, parameters, body.bytes, making)
+                    .await
+            }
         }
     }
 
@@ -150,7 +158,11 @@ impl Exchange {
 
     /// Who shows credentials is counted by what they prove, later.
     fn limit_strangers(&self) -> Result<(), Problem> {
-        if self.shows_credentials() { Ok(()) } else { self.http.limits.check_address(self.client.address) }
+        if self.shows_credentials() {
+            Ok(())
+        } else {
+            self.http.limits.check_address(self.client.address)
+        }
     }
 
     fn shows_credentials(&self) -> bool {
@@ -161,7 +173,9 @@ impl Exchange {
     /// A browser asks before it knows of any store, so every route of the path counts.
     fn preflight(&self) -> Answer {
         let routes = self.table.routes.routes(self.head().uri.path());
-        self.http.cors.preflight(&methods(routes), &self.table.routes.allowed_headers)
+        self.http
+            .cors
+            .preflight(&methods(routes), &self.table.routes.allowed_headers)
     }
 
     async fn choose_route(&mut self) -> Result<Chosen, Problem> {
@@ -198,14 +212,20 @@ impl Exchange {
         match (route.owner, &self.store) {
             (Owner::Kernel(_), _) => true,
             (Owner::Plugin(_), None) => false,
-            (Owner::Plugin(place), Some(store)) => {
-                self.http.plugins.installed().enabled(store.number, &self.table.plugins[place].name)
-            }
+            (Owner::Plugin(place), Some(store)) => self
+                .http
+                .plugins
+                .installed()
+                .enabled(store.number, &self.table.plugins[place].name),
         }
     }
 
     fn limit_sign_in(&self, route: &Route) -> Result<(), Problem> {
-        if route.is_sign_in() { self.http.limits.check_sign_in(self.client.address) } else { Ok(()) }
+        if route.is_sign_in() {
+            self.http.limits.check_sign_in(self.client.address)
+        } else {
+            Ok(())
+        }
     }
 
     fn authenticate(&self, route: &Route) -> Result<Caller, Problem> {
@@ -236,7 +256,10 @@ impl Exchange {
     fn check_precondition(&self, route: &Route) -> Result<(), Problem> {
         let conditional = self.head().headers.contains_key(IF_MATCH) && !is_read(&self.head().method);
         if conditional && !route.headers.contains(&IF_MATCH) {
-            return Err(Problem::new(Code::PreconditionFailed, "This route does not support If-Match: send the request without it."));
+            return Err(Problem::new(
+                Code::PreconditionFailed,
+                "This route does not support If-Match: send the request without it.",
+            ));
         }
         Ok(())
     }
@@ -250,14 +273,23 @@ impl Exchange {
         let headers: Vec<(&str, &[u8])> = route
             .headers
             .iter()
-            .flat_map(|name| head.headers.get_all(name).iter().map(|value| (name.as_str(), value.as_bytes())))
+            .flat_map(|name| {
+                head.headers
+                    .get_all(name)
+                    .iter()
+                    .map(|value| (name.as_str(), value.as_bytes()))
+            })
             .collect();
         let query = response_cache::sorted_query(self.query());
         let key = Key::new(store.number, &route.cache_prefix, head.uri.path(), &query, &headers);
         let encoding = self.encoding();
         let found = self.http.cache.find(key, &route.keeps, encoding).await;
         self.cached = matches!(found, Found::Kept(_));
-        let counter = if self.cached { &self.http.metrics.response_cache_hits } else { &self.http.metrics.response_cache_misses };
+        let counter = if self.cached {
+            &self.http.metrics.response_cache_hits
+        } else {
+            &self.http.metrics.response_cache_misses
+        };
         counter.inc();
         Some(found)
     }
@@ -323,7 +355,11 @@ impl Exchange {
             operation: route.declared.operation.clone(),
             path: parameters,
             // What is kept under the sorted query has to be the answer to it.
-            query: if making.is_some() { response_cache::sorted_query(self.query()) } else { self.query().to_owned() },
+            query: if making.is_some() {
+                response_cache::sorted_query(self.query())
+            } else {
+                self.query().to_owned()
+            },
             headers: dispatch::declared_headers(&route, &head.headers),
             body: body.into(),
             anonymous: route.declared.cacheable,
@@ -345,7 +381,9 @@ impl Exchange {
         let mut answer = call.read().await?;
         if let Some(making) = making {
             conditional::add_etag(&mut answer);
-            route.keeps.store(making.keep(&plugin.name, store.number, &answer), Ordering::Relaxed);
+            route
+                .keeps
+                .store(making.keep(&plugin.name, store.number, &answer), Ordering::Relaxed);
         }
         Ok(answer)
     }
@@ -390,7 +428,10 @@ impl Exchange {
             compression::use_compressed(answer, encoding, body);
         }
         // Without a word from the plugin, a browser may keep the answer but has to ask whether it still holds.
-        answer.headers.entry(CACHE_CONTROL).or_insert_with(|| REVALIDATE.clone());
+        answer
+            .headers
+            .entry(CACHE_CONTROL)
+            .or_insert_with(|| REVALIDATE.clone());
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             answer.headers.insert(&X_REQUEST_ID, id);
         }
@@ -454,11 +495,19 @@ fn authorize(route: &Route, caller: &Caller) -> Result<(), Problem> {
 /// Where the route has a schema, the body is JSON that satisfies it. No body at all counts as an empty object, so that a
 /// client need not send one where nothing has to be said.
 fn check_body(route: &Route, head: &Parts, bytes: Bytes) -> Result<Body, Problem> {
-    let Some(schema) = &route.body else { return Ok(Body { bytes, value: Value::Null }) };
+    let Some(schema) = &route.body else {
+        return Ok(Body {
+            bytes,
+            value: Value::Null,
+        });
+    };
     if bytes.is_empty() {
         let value = Value::Object(Map::new());
         schema.check(&value)?;
-        return Ok(Body { bytes: Bytes::from_static(b"{}"), value });
+        return Ok(Body {
+            bytes: Bytes::from_static(b"{}"),
+            value,
+        });
     }
     if !is_json(head.headers.get(CONTENT_TYPE)) {
         return Err(Code::UnsupportedMediaType.into());
@@ -480,7 +529,10 @@ async fn collect<B: Buf>(
     most: usize,
 ) -> Result<Bytes, Problem> {
     let too_large = || Problem::from(Code::BodyTooLarge).with_extra("limit_bytes", most);
-    let declared = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let declared = head
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
@@ -489,7 +541,8 @@ async fn collect<B: Buf>(
     let mut all = BytesMut::new();
     while let Some(chunk) = body.next().await {
         // The client is gone or does not speak HTTP; either way nothing more comes.
-        let mut chunk = chunk.map_err(|_| Problem::new(Code::BadRequest, "The body ended early or is not well-formed."))?;
+        let mut chunk =
+            chunk.map_err(|_| Problem::new(Code::BadRequest, "The body ended early or is not well-formed."))?;
         if first.len() + all.len() + chunk.remaining() > most {
             return Err(too_large());
         }

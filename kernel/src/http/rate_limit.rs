@@ -99,7 +99,9 @@ impl<K: Hash + Eq + Clone> Limit<K> {
 }
 
 fn whole_seconds(wait: Duration) -> u32 {
-    u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+    u32::try_from(wait.as_millis().div_ceil(1000))
+        .unwrap_or(u32::MAX)
+        .max(1)
 }
 
 #[cfg(test)]
@@ -128,7 +130,13 @@ mod tests {
     #[test]
     fn walking_through_a_64_does_not_help() {
         let limits = limits();
-        let refused = (0..10).filter(|host| limits.check_address(format!("2001:db8::{host:x}").parse().unwrap()).is_err()).count();
+        let refused = (0..10)
+            .filter(|host| {
+                limits
+                    .check_address(format!("2001:db8::{host:x}").parse().unwrap())
+                    .is_err()
+            })
+            .count();
         assert_eq!(refused, 8);
     }
 

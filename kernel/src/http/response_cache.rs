@@ -155,7 +155,12 @@ impl ResponseCache {
     }
 
     fn make(self: &Arc<Self>, key: Key, landed: Option<watch::Sender<()>>) -> Making {
-        Making { cache: self.clone(), key, began: self.clock.load(Ordering::SeqCst), landed }
+        Making {
+            cache: self.clone(),
+            key,
+            began: self.clock.load(Ordering::SeqCst),
+            landed,
+        }
     }
 
     fn current(&self, key: &Key) -> Option<Arc<Kept>> {
@@ -171,7 +176,14 @@ impl ResponseCache {
         let mut tags = self.tags.lock();
         let now = Instant::now();
         let name = (store, format!("{plugin}:{tag}"));
-        let (tag, used) = tags.by_name.entry(name).or_insert_with(|| (Arc::new(Tag { invalidated: AtomicU64::new(0) }), now));
+        let (tag, used) = tags.by_name.entry(name).or_insert_with(|| {
+            (
+                Arc::new(Tag {
+                    invalidated: AtomicU64::new(0),
+                }),
+                now,
+            )
+        });
         *used = now;
         let tag = tag.clone();
         tags.sweep(now);
@@ -183,7 +195,9 @@ impl TagInvalidation for ResponseCache {
     fn invalidate(&self, store: i64, plugin: &str, tags: &[String]) {
         let now = self.clock.fetch_add(1, Ordering::SeqCst) + 1;
         for tag in tags {
-            self.tag(store, plugin, tag).invalidated.fetch_max(now, Ordering::SeqCst);
+            self.tag(store, plugin, tag)
+                .invalidated
+                .fetch_max(now, Ordering::SeqCst);
         }
     }
 }
@@ -194,7 +208,8 @@ impl Tags {
         if self.by_name.len() < (2 * self.swept_at).max(4096) {
             return;
         }
-        self.by_name.retain(|_, (tag, used)| Arc::strong_count(tag) > 1 || now.duration_since(*used) < LONGEST_CALL);
+        self.by_name
+            .retain(|_, (tag, used)| Arc::strong_count(tag) > 1 || now.duration_since(*used) < LONGEST_CALL);
         self.swept_at = self.by_name.len();
     }
 }
@@ -210,7 +225,9 @@ pub struct Making {
 impl Making {
     /// Keeps the answer if its headers allow that; tells whether it did.
     pub fn keep(self, plugin: &str, store: i64, answer: &Answer) -> bool {
-        let Some(max_age) = max_age(answer).map(|age| age.min(self.cache.longest)) else { return false };
+        let Some(max_age) = max_age(answer).map(|age| age.min(self.cache.longest)) else {
+            return false;
+        };
         let tags = tag_names(answer);
         if max_age.is_zero()
             || answer.body.len() as u64 > self.cache.max_bytes / 16
@@ -246,14 +263,20 @@ impl Drop for Making {
 
 impl Kept {
     fn is_current(&self) -> bool {
-        self.tags.iter().all(|tag| tag.invalidated.load(Ordering::SeqCst) <= self.began)
+        self.tags
+            .iter()
+            .all(|tag| tag.invalidated.load(Ordering::SeqCst) <= self.began)
     }
 
     /// A copy for one client, with its age, compressed once for all who take that encoding.
     async fn answer(self: &Arc<Self>, encoding: Option<Encoding>) -> Answer {
         let mut answer = self.answer.clone();
-        answer.headers.insert(http::header::AGE, self.kept_at.elapsed().as_secs().into());
-        let Some(encoding) = encoding.filter(|_| compression::worthwhile(&answer, 0)) else { return answer };
+        answer
+            .headers
+            .insert(http::header::AGE, self.kept_at.elapsed().as_secs().into());
+        let Some(encoding) = encoding.filter(|_| compression::worthwhile(&answer, 0)) else {
+            return answer;
+        };
         let place = match encoding {
             Encoding::Brotli => &self.brotli,
             Encoding::Gzip => &self.gzip,
@@ -273,8 +296,14 @@ impl Kept {
 
     /// Roughly what it occupies, the compressed copies counted as one more body.
     fn weight(&self, key: &Key) -> u32 {
-        let headers: usize = self.answer.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
-        u32::try_from(key.0.len() + 2 * self.answer.body.len() + headers + 16 * self.tags.len() + 256).unwrap_or(u32::MAX)
+        let headers: usize = self
+            .answer
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 64)
+            .sum();
+        u32::try_from(key.0.len() + 2 * self.answer.body.len() + headers + 16 * self.tags.len() + 256)
+            .unwrap_or(u32::MAX)
     }
 }
 
@@ -310,7 +339,11 @@ fn max_age(answer: &Answer) -> Option<Duration> {
 }
 
 fn tag_names(answer: &Answer) -> Vec<&str> {
-    let tags = answer.headers.get(&CACHE_TAG).and_then(|list| list.to_str().ok()).unwrap_or_default();
+    let tags = answer
+        .headers
+        .get(&CACHE_TAG)
+        .and_then(|list| list.to_str().ok())
+        .unwrap_or_default();
     tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).collect()
 }
 
@@ -331,8 +364,12 @@ mod tests {
 
     fn tagged(body: &'static str) -> Answer {
         let mut answer = Answer::new(StatusCode::OK, JSON.clone(), body);
-        answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
-        answer.headers.insert(&CACHE_TAG, HeaderValue::from_static("item-1, list"));
+        answer
+            .headers
+            .insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+        answer
+            .headers
+            .insert(&CACHE_TAG, HeaderValue::from_static("item-1, list"));
         answer
     }
 
@@ -400,7 +437,13 @@ mod tests {
     #[tokio::test]
     async fn what_is_private_is_not_kept() {
         let cache = cache();
-        for control in ["private, max-age=60", "max-age=60", "public", "public, no-store, max-age=60", "public, max-age=0"] {
+        for control in [
+            "private, max-age=60",
+            "max-age=60",
+            "public",
+            "public, no-store, max-age=60",
+            "public, max-age=0",
+        ] {
             let mut answer = tagged("1");
             answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
             assert!(!making(&cache, "/a").await.keep("shop", 1, &answer), "{control}");

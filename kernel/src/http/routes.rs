@@ -19,14 +19,30 @@ use crate::telemetry::metrics::RouteMetrics;
 /// Paths that belong to the kernel, with everything below them. A plugin that wants one is refused at install; what got
 /// past that does not get past this.
 const RESERVED: [&str; 11] = [
-    "/api/auth", "/api/store", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/problems", "/socket.io", "/ws",
+    "/api/auth",
+    "/api/store",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/problems",
+    "/socket.io",
+    "/ws",
     "/.well-known",
 ];
 
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// Request headers that the kernel reads itself and hands to no plugin, whatever it declares.
-const WITHHELD: [&str; 6] = ["authorization", "cookie", "proxy-authorization", "x-api-key", "idempotency-key", "x-store"];
+const WITHHELD: [&str; 6] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-api-key",
+    "idempotency-key",
+    "x-store",
+];
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("route {operation} of {plugin}: {reason}")]
@@ -97,10 +113,17 @@ impl Route {
 
 impl RouteTable {
     pub fn build(plugins: &[PluginRoutes<'_>], metrics: &Metrics) -> Result<Self, RouteError> {
-        let mut builder = Builder { by_shape: BTreeMap::new(), metrics };
+        let mut builder = Builder {
+            by_shape: BTreeMap::new(),
+            metrics,
+        };
         let kernel = kernel_routes::descriptor();
         for (route, declared) in kernel_routes::all() {
-            let plugin = PluginRoutes { name: "kernel", digest: "", descriptor: &kernel };
+            let plugin = PluginRoutes {
+                name: "kernel",
+                digest: "",
+                descriptor: &kernel,
+            };
             builder.add(Owner::Kernel(route), &plugin, &declared)?;
         }
         for (place, plugin) in plugins.iter().enumerate() {
@@ -114,9 +137,18 @@ impl RouteTable {
 
     /// The path as it was sent, percent-encoding included: what is encoded never separates segments.
     pub fn find(&self, path: &str) -> Result<Option<Matched<'_>>, Problem> {
-        let Ok(found) = self.router.at(path) else { return Ok(None) };
-        let parameters = found.params.iter().map(|(_, value)| decode(value)).collect::<Result<_, _>>()?;
-        Ok(Some(Matched { routes: found.value, parameters }))
+        let Ok(found) = self.router.at(path) else {
+            return Ok(None);
+        };
+        let parameters = found
+            .params
+            .iter()
+            .map(|(_, value)| decode(value))
+            .collect::<Result<_, _>>()?;
+        Ok(Some(Matched {
+            routes: found.value,
+            parameters,
+        }))
     }
 
     pub fn routes(&self, path: &str) -> &[Arc<Route>] {
@@ -132,10 +164,17 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn refuse_reserved(&self, plugin: &PluginRoutes<'_>, declared: &Declared) -> Result<(), RouteError> {
-        let below = |prefix: &str| declared.path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = |prefix: &str| {
+            declared
+                .path
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         match RESERVED.into_iter().find(|prefix| below(prefix)) {
             Some(prefix) => Err(error(plugin, declared, format!("{prefix} belongs to the kernel"))),
-            None if !declared.path.starts_with("/api/") => Err(error(plugin, declared, "paths of plugins begin with /api/".to_owned())),
+            None if !declared.path.starts_with("/api/") => {
+                Err(error(plugin, declared, "paths of plugins begin with /api/".to_owned()))
+            }
             None => Ok(()),
         }
     }
@@ -145,11 +184,19 @@ impl Builder<'_> {
         let method = METHODS
             .into_iter()
             .find(|method| method.as_str() == declared.method)
-            .ok_or_else(|| refuse(format!("{:?} is none of GET, POST, PUT, PATCH, DELETE", declared.method)))?;
+            .ok_or_else(|| {
+                refuse(format!(
+                    "{:?} is none of GET, POST, PUT, PATCH, DELETE",
+                    declared.method
+                ))
+            })?;
         let shape = shape(&declared.path).map_err(&refuse)?;
         let routes = self.by_shape.entry(shape).or_default();
         if let Some(other) = routes.iter().find(|other| other.method == method) {
-            return Err(refuse(format!("{} {} is already the route {}", method, declared.path, other.declared.operation)));
+            return Err(refuse(format!(
+                "{} {} is already the route {}",
+                method, declared.path, other.declared.operation
+            )));
         }
         if declared.cacheable && (method != Method::GET || declared.access != commerce_contract::Access::Public) {
             return Err(refuse("only a public GET can be cacheable".to_owned()));
@@ -159,8 +206,18 @@ impl Builder<'_> {
         let compile_query = |schema| QuerySchema::compile(schema, named);
         let compile_body = |schema| BodySchema::compile(schema, named);
         routes.push(Arc::new(Route {
-            query: declared.query.as_ref().map(compile_query).transpose().map_err(|reason| refuse(format!("query: {reason}")))?,
-            body: declared.body.as_ref().map(compile_body).transpose().map_err(|reason| refuse(format!("body: {reason}")))?,
+            query: declared
+                .query
+                .as_ref()
+                .map(compile_query)
+                .transpose()
+                .map_err(|reason| refuse(format!("query: {reason}")))?,
+            body: declared
+                .body
+                .as_ref()
+                .map(compile_body)
+                .transpose()
+                .map_err(|reason| refuse(format!("body: {reason}")))?,
             headers: header_names(&declared.headers).map_err(&refuse)?,
             body_bytes: declared.body_kib.map(|kib| kib as usize * 1024),
             cache_prefix: format!("{}\0{}", plugin.digest, declared.operation).into_bytes().into(),
@@ -185,16 +242,27 @@ impl Builder<'_> {
                     Owner::Kernel(_) => "kernel",
                     Owner::Plugin(place) => plugins[place].name,
                 };
-                RouteError { plugin: plugin.to_owned(), operation: first.declared.operation.clone(), reason: conflict.to_string() }
+                RouteError {
+                    plugin: plugin.to_owned(),
+                    operation: first.declared.operation.clone(),
+                    reason: conflict.to_string(),
+                }
             })?;
         }
         let allowed_headers = cors::allowed_headers(declared_headers.iter().map(HeaderName::as_str));
-        Ok(RouteTable { router, allowed_headers })
+        Ok(RouteTable {
+            router,
+            allowed_headers,
+        })
     }
 }
 
 fn error(plugin: &PluginRoutes<'_>, declared: &Declared, reason: String) -> RouteError {
-    RouteError { plugin: plugin.name.to_owned(), operation: declared.operation.clone(), reason }
+    RouteError {
+        plugin: plugin.name.to_owned(),
+        operation: declared.operation.clone(),
+        reason,
+    }
 }
 
 /// The template for the router: parameters numbered, so that names do not matter. Each is one whole segment.
@@ -208,9 +276,17 @@ fn shape(path: &str) -> Result<String, String> {
         shape.push('/');
         match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
             Some(name) if is_name(name) && names.insert(name) => shape.push_str(&format!("{{{}}}", names.len())),
-            Some(name) => return Err(format!("{{{name}}} is no parameter: letters, digits and _, each name once")),
+            Some(name) => {
+                return Err(format!(
+                    "{{{name}}} is no parameter: letters, digits and _, each name once"
+                ));
+            }
             None if is_plain(segment) => shape.push_str(segment),
-            None => return Err(format!("{segment:?} is no segment: letters, digits, - _ . or one whole {{name}}")),
+            None => {
+                return Err(format!(
+                    "{segment:?} is no segment: letters, digits, - _ . or one whole {{name}}"
+                ));
+            }
         }
     }
     Ok(shape)
@@ -221,7 +297,9 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_plain(segment: &str) -> bool {
-    let characters = segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    let characters = segment
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     characters && !segment.is_empty() && segment != "." && segment != ".."
 }
 
@@ -240,7 +318,10 @@ fn header_names(declared: &[String]) -> Result<Vec<HeaderName>, String> {
 /// answer to another's client.
 fn vary(declared: &Declared) -> Result<HeaderValue, String> {
     let asker = (!declared.cacheable).then_some("Authorization");
-    let names = ["Accept-Encoding", "X-Store", "X-Api-Key"].into_iter().chain(asker).map(str::to_owned);
+    let names = ["Accept-Encoding", "X-Store", "X-Api-Key"]
+        .into_iter()
+        .chain(asker)
+        .map(str::to_owned);
     let declared = declared.headers.iter().map(|name| cors::capitalised(name));
     HeaderValue::from_str(&names.chain(declared).collect::<Vec<_>>().join(", ")).map_err(|error| error.to_string())
 }
@@ -249,7 +330,13 @@ fn check_references(declared: &Declared, named: &BTreeMap<String, serde_json::Va
     let names: HashSet<&str> = named.keys().map(String::as_str).collect();
     let mut dangling = Vec::new();
     let answers = declared.answers.iter().filter_map(|answer| answer.schema.as_ref());
-    for schema in declared.query.iter().chain(&declared.body).chain(answers).chain(named.values()) {
+    for schema in declared
+        .query
+        .iter()
+        .chain(&declared.body)
+        .chain(answers)
+        .chain(named.values())
+    {
         schema::dangling(schema, &names, &mut dangling);
     }
     match dangling.first() {
@@ -260,7 +347,9 @@ fn check_references(declared: &Declared, named: &BTreeMap<String, serde_json::Va
 
 /// One segment's value. What is encoded may contain a slash, but no control character: neither log nor database wants one.
 fn decode(segment: &str) -> Result<String, Problem> {
-    let text = percent_encoding::percent_decode_str(segment).decode_utf8().map_err(|_| Problem::from(Code::InvalidPath))?;
+    let text = percent_encoding::percent_decode_str(segment)
+        .decode_utf8()
+        .map_err(|_| Problem::from(Code::InvalidPath))?;
     // A dot segment is somebody's attempt to be somewhere else; resolvers on the way have not agreed on what it means.
     if text.chars().any(char::is_control) || text == "." || text == ".." {
         return Err(Code::InvalidPath.into());
@@ -294,8 +383,15 @@ mod tests {
     }
 
     fn build(routes: Vec<Declared>) -> Result<RouteTable, RouteError> {
-        let descriptor = Descriptor { routes, ..Descriptor::default() };
-        let plugin = PluginRoutes { name: "things", digest: "d", descriptor: &descriptor };
+        let descriptor = Descriptor {
+            routes,
+            ..Descriptor::default()
+        };
+        let plugin = PluginRoutes {
+            name: "things",
+            digest: "d",
+            descriptor: &descriptor,
+        };
         RouteTable::build(&[plugin], &Metrics::new().unwrap())
     }
 
@@ -305,15 +401,33 @@ mod tests {
 
     #[test]
     fn paths_that_differ_only_in_names_are_one_path() {
-        let table = build(vec![declared("GET", "/api/things/{id}"), declared("PATCH", "/api/things/{slug}")]).unwrap();
+        let table = build(vec![
+            declared("GET", "/api/things/{id}"),
+            declared("PATCH", "/api/things/{slug}"),
+        ])
+        .unwrap();
         assert_eq!(table.routes("/api/things/7").len(), 2);
-        let error = build(vec![declared("GET", "/api/things/{id}"), declared("GET", "/api/things/{slug}")]).err().unwrap();
+        let error = build(vec![
+            declared("GET", "/api/things/{id}"),
+            declared("GET", "/api/things/{slug}"),
+        ])
+        .err()
+        .unwrap();
         assert!(error.reason.contains("already the route"), "{error}");
     }
 
     #[test]
     fn a_plugin_cannot_take_what_is_the_kernels() {
-        for path in ["/api/auth/login", "/api/auth", "/api/store", "/healthz", "/metrics", "/docs/x", "/elsewhere", "/api/{any}/../auth"] {
+        for path in [
+            "/api/auth/login",
+            "/api/auth",
+            "/api/store",
+            "/healthz",
+            "/metrics",
+            "/docs/x",
+            "/elsewhere",
+            "/api/{any}/../auth",
+        ] {
             assert!(build(vec![declared("GET", path)]).is_err(), "{path}");
         }
         // Only whole segments are reserved.
@@ -325,15 +439,39 @@ mod tests {
 
     #[test]
     fn encoding_tricks_do_not_reach_another_route() {
-        let table = build(vec![declared("GET", "/api/things/{id}"), declared("GET", "/api/things/{id}/secrets")]).unwrap();
-        assert_eq!(parameters(&table, "/api/things/a%2Fsecrets"), Some(vec!["a/secrets".to_owned()]));
+        let table = build(vec![
+            declared("GET", "/api/things/{id}"),
+            declared("GET", "/api/things/{id}/secrets"),
+        ])
+        .unwrap();
+        assert_eq!(
+            parameters(&table, "/api/things/a%2Fsecrets"),
+            Some(vec!["a/secrets".to_owned()])
+        );
         assert_eq!(parameters(&table, "/api/things/a%2520"), Some(vec!["a%20".to_owned()]));
         assert!(parameters(&table, "/api/things//secrets").is_none_or(|parameters| parameters != [""]));
-        for nowhere in ["/api/things", "/api/things/", "/API/things/1", "/api/%74hings/1", "//api/things/1", "/api/things/1/../2"] {
+        for nowhere in [
+            "/api/things",
+            "/api/things/",
+            "/API/things/1",
+            "/api/%74hings/1",
+            "//api/things/1",
+            "/api/things/1/../2",
+        ] {
             assert_eq!(parameters(&table, nowhere), None, "{nowhere}");
         }
-        for refused in ["/api/things/..", "/api/things/%2e%2e", "/api/things/%00", "/api/things/a%0d%0ab", "/api/things/%ff"] {
-            assert_eq!(table.find(refused).err().map(|problem| problem.status), Some(400), "{refused}");
+        for refused in [
+            "/api/things/..",
+            "/api/things/%2e%2e",
+            "/api/things/%00",
+            "/api/things/a%0d%0ab",
+            "/api/things/%ff",
+        ] {
+            assert_eq!(
+                table.find(refused).err().map(|problem| problem.status),
+                Some(400),
+                "{refused}"
+            );
         }
     }
 

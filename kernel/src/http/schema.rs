@@ -28,7 +28,11 @@ impl BodySchema {
 
     pub fn check(&self, body: &Value) -> Result<(), Problem> {
         let errors = errors(&self.0, body, |path| path.to_owned());
-        if errors.is_empty() { Ok(()) } else { Err(Problem::from(Code::InvalidBody).with_errors(errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::from(Code::InvalidBody).with_errors(errors))
+        }
     }
 }
 
@@ -52,9 +56,15 @@ enum Kind {
 impl QuerySchema {
     pub fn compile(schema: &JsonSchema, named: &BTreeMap<String, JsonSchema>) -> Result<Self, String> {
         let properties = schema.get("properties").and_then(Value::as_object);
-        let parameters =
-            properties.into_iter().flatten().map(|(name, property)| (name.clone(), kind(property, named))).collect();
-        Ok(Self { validator: compile(schema, named)?, parameters })
+        let parameters = properties
+            .into_iter()
+            .flatten()
+            .map(|(name, property)| (name.clone(), kind(property, named)))
+            .collect();
+        Ok(Self {
+            validator: compile(schema, named)?,
+            parameters,
+        })
     }
 
     pub fn check(&self, query: &str) -> Result<(), Problem> {
@@ -72,7 +82,10 @@ impl QuerySchema {
                 }
             } else if values.contains_key(&name) && self.parameters.contains_key(&name) {
                 // Which one counts? The handler and the cache must not differ about that.
-                wrong.push(FieldError { pointer: format!("?{name}"), message: "is given more than once".to_owned() });
+                wrong.push(FieldError {
+                    pointer: format!("?{name}"),
+                    message: "is given more than once".to_owned(),
+                });
             } else {
                 values.insert(name, typed(kind, text));
             }
@@ -81,7 +94,11 @@ impl QuerySchema {
             let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
             format!("?{}", name.replace("~1", "/").replace("~0", "~"))
         }));
-        if wrong.is_empty() { Ok(()) } else { Err(Problem::from(Code::InvalidQuery).with_errors(wrong)) }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::from(Code::InvalidQuery).with_errors(wrong))
+        }
     }
 }
 
@@ -103,7 +120,9 @@ fn decode_form(text: &str) -> Decoded {
     } else {
         text
     };
-    percent_encoding::percent_decode_str(text).decode_utf8().map(|text| text.into_owned())
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8()
+        .map(|text| text.into_owned())
 }
 
 /// A text that is no number stays a text, and the schema says so.
@@ -119,11 +138,21 @@ fn typed(kind: Kind, text: String) -> Value {
 
 /// The kind of one parameter, through `$ref`, and through `anyOf` and `["…", "null"]` that stand for "may be absent".
 fn kind(schema: &Value, named: &BTreeMap<String, JsonSchema>) -> Kind {
-    if let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix("#/components/schemas/")) {
-        return named.get(name).filter(|target| target.get("$ref").is_none()).map_or(Kind::Text, |target| kind(target, named));
+    if let Some(name) = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|text| text.strip_prefix("#/components/schemas/"))
+    {
+        return named
+            .get(name)
+            .filter(|target| target.get("$ref").is_none())
+            .map_or(Kind::Text, |target| kind(target, named));
     }
     if let Some(choices) = schema.get("anyOf").and_then(Value::as_array) {
-        return choices.iter().find(|choice| choice.get("type").is_none_or(|kind| kind != "null")).map_or(Kind::Text, |choice| kind(choice, named));
+        return choices
+            .iter()
+            .find(|choice| choice.get("type").is_none_or(|kind| kind != "null"))
+            .map_or(Kind::Text, |choice| kind(choice, named));
     }
     let name = match schema.get("type") {
         Some(Value::String(name)) => Some(name.as_str()),
@@ -164,14 +193,24 @@ fn errors(validator: &Validator, value: &Value, pointer: impl Fn(&str) -> String
         match error.kind() {
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
-                found.push(FieldError { pointer: pointer(&member(path, name)), message: "is required".to_owned() });
+                found.push(FieldError {
+                    pointer: pointer(&member(path, name)),
+                    message: "is required".to_owned(),
+                });
             }
-            ValidationErrorKind::AdditionalProperties { unexpected } | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
                 for name in unexpected {
-                    found.push(FieldError { pointer: pointer(&member(path, name)), message: "is not known here".to_owned() });
+                    found.push(FieldError {
+                        pointer: pointer(&member(path, name)),
+                        message: "is not known here".to_owned(),
+                    });
                 }
             }
-            _ => found.push(FieldError { pointer: pointer(path), message: error.masked().to_string() }),
+            _ => found.push(FieldError {
+                pointer: pointer(path),
+                message: error.masked().to_string(),
+            }),
         }
         if found.len() >= MOST_ERRORS {
             found.truncate(MOST_ERRORS);
@@ -192,7 +231,13 @@ pub(super) fn parse_json(body: &[u8]) -> Result<Value, Problem> {
     let value = Strict::deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value.0));
     value.map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
-        Problem::new(Code::InvalidJson, format!("The body is no well-formed JSON ({place}). {}", Code::InvalidJson.remedy()))
+        Problem::new(
+            Code::InvalidJson,
+            format!(
+                "The body is no well-formed JSON ({place}). {}",
+                Code::InvalidJson.remedy()
+            ),
+        )
     })
 }
 
@@ -275,7 +320,9 @@ pub(super) fn dangling(schema: &Value, named: &HashSet<&str>, found: &mut Vec<St
     match schema {
         Value::Object(members) => {
             if let Some(Value::String(reference)) = members.get("$ref")
-                && !reference.strip_prefix("#/components/schemas/").is_some_and(|name| named.contains(name))
+                && !reference
+                    .strip_prefix("#/components/schemas/")
+                    .is_some_and(|name| named.contains(name))
             {
                 found.push(reference.clone());
             }
@@ -303,7 +350,9 @@ mod tests {
 
     #[test]
     fn errors_point_to_members_and_never_repeat_a_password() {
-        let problem = signing_up().check(&json!({ "password": "hunter2", "role": "owner" })).unwrap_err();
+        let problem = signing_up()
+            .check(&json!({ "password": "hunter2", "role": "owner" }))
+            .unwrap_err();
         let text = String::from_utf8(problem.to_json("req_1")).unwrap();
         assert!(!text.contains("hunter2") && !text.contains("\"owner\""), "{text}");
         let mut pointers: Vec<_> = problem.errors.iter().map(|error| error.pointer.as_str()).collect();
@@ -313,11 +362,17 @@ mod tests {
 
     #[test]
     fn a_member_given_twice_cannot_slip_past_the_check() {
-        assert_eq!(parse_json(br#"{"quantity": -5, "quantity": 1}"#).unwrap_err().status, 400);
+        assert_eq!(
+            parse_json(br#"{"quantity": -5, "quantity": 1}"#).unwrap_err().status,
+            400
+        );
         assert_eq!(parse_json(br#"{"a": [{"b": 1, "b": 2}]}"#).unwrap_err().status, 400);
         assert_eq!(parse_json(br#"{"a": 1} x"#).unwrap_err().status, 400);
         assert_eq!(parse_json("[".repeat(100_000).as_bytes()).unwrap_err().status, 400);
-        assert_eq!(parse_json(br#"{"a": [1, 2.5, "x", null, true]}"#).unwrap(), json!({ "a": [1, 2.5, "x", null, true] }));
+        assert_eq!(
+            parse_json(br#"{"a": [1, 2.5, "x", null, true]}"#).unwrap(),
+            json!({ "a": [1, 2.5, "x", null, true] })
+        );
     }
 
     fn listing() -> QuerySchema {
@@ -336,16 +391,30 @@ mod tests {
     #[test]
     fn parameters_are_checked_as_the_types_that_the_schema_names() {
         assert!(listing().check("limit=20&in_stock=true&tag=a&tag=b&q=12").is_ok());
-        for (query, pointer) in [("limit=twenty", "?limit"), ("limit=101", "?limit"), ("in_stock=maybe", "?in_stock"), ("sort=price", "?sort"), ("q=a&q=b", "?q")] {
+        for (query, pointer) in [
+            ("limit=twenty", "?limit"),
+            ("limit=101", "?limit"),
+            ("in_stock=maybe", "?in_stock"),
+            ("sort=price", "?sort"),
+            ("q=a&q=b", "?q"),
+        ] {
             let problem = listing().check(query).unwrap_err();
-            assert_eq!((problem.code.as_str(), problem.errors[0].pointer.as_str()), ("invalid_query", pointer), "{query}");
+            assert_eq!(
+                (problem.code.as_str(), problem.errors[0].pointer.as_str()),
+                ("invalid_query", pointer),
+                "{query}"
+            );
         }
         assert_eq!(listing().check("q=%ff").unwrap_err().status, 422);
     }
 
     #[test]
     fn a_million_wrong_items_give_a_short_answer() {
-        let schema = BodySchema::compile(&json!({ "type": "array", "items": { "type": "string" } }), &BTreeMap::new()).unwrap();
+        let schema = BodySchema::compile(
+            &json!({ "type": "array", "items": { "type": "string" } }),
+            &BTreeMap::new(),
+        )
+        .unwrap();
         let problem = schema.check(&json!(vec![1; 1_000_000])).unwrap_err();
         assert_eq!(problem.errors.len(), MOST_ERRORS);
     }

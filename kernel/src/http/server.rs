@@ -77,7 +77,17 @@ pub(super) struct Table {
 impl Http {
     /// Serves nothing yet: see [`serve`](super::serve). Follows the plugins from now on.
     pub fn new(parts: Parts) -> Result<Arc<Self>, RouteError> {
-        let Parts { config, limits, default_store, sql, stores, auth, plugins, cache, metrics } = parts;
+        let Parts {
+            config,
+            limits,
+            default_store,
+            sql,
+            stores,
+            auth,
+            plugins,
+            cache,
+            metrics,
+        } = parts;
         let mut changes = plugins.subscribe_changes();
         changes.mark_unchanged();
         let http = Arc::new(Self {
@@ -186,10 +196,19 @@ impl Table {
         let plugins: Vec<Arc<Plugin>> = installed.plugins().cloned().collect();
         let parts: Vec<PluginRoutes<'_>> = plugins
             .iter()
-            .map(|plugin| PluginRoutes { name: &plugin.name, digest: &plugin.digest, descriptor: &plugin.descriptor })
+            .map(|plugin| PluginRoutes {
+                name: &plugin.name,
+                digest: &plugin.digest,
+                descriptor: &plugin.descriptor,
+            })
             .collect();
         let routes = RouteTable::build(&parts, metrics)?;
         drop(parts);
-        Ok(Self { routes, plugins, installed, descriptions: Mutex::default() })
+        Ok(Self {
+            routes,
+            plugins,
+            installed,
+            descriptions: Mutex::default(),
+        })
     }
 }

@@ -29,7 +29,10 @@ fn named(http: &Http, client: &Client, headers: &HeaderMap) -> Result<Option<Arc
     // A host that no store has names none: behind a proxy or in a test it is just the machine's.
     let by_host = client.host.as_deref().and_then(|host| http.stores.by_host(host));
     let by_header = by_header(http, headers)?;
-    let by_key = http.auth.store_of_key(headers)?.and_then(|number| http.stores.by_number(number));
+    let by_key = http
+        .auth
+        .store_of_key(headers)?
+        .and_then(|number| http.stores.by_number(number));
     let mut named = [by_host, by_header, by_key].into_iter().flatten();
     let Some(store) = named.next() else { return Ok(None) };
     if named.any(|other| other.number != store.number) {
@@ -45,7 +48,9 @@ fn by_header(http: &Http, headers: &HeaderMap) -> Result<Option<Arc<Store>>, Pro
         return Err(Problem::new(Code::InvalidHeader, "Send X-Store once."));
     }
     let store = value.to_str().ok().and_then(|name| http.stores.named(name));
-    store.map(Some).ok_or_else(|| Problem::new(Code::UnknownStore, "There is no store of the name that X-Store gives."))
+    store
+        .map(Some)
+        .ok_or_else(|| Problem::new(Code::UnknownStore, "There is no store of the name that X-Store gives."))
 }
 
 fn fallback(http: &Http) -> Option<Arc<Store>> {
@@ -57,7 +62,10 @@ fn fallback(http: &Http) -> Option<Arc<Store>> {
 
 fn unknown(client: &Client) -> Problem {
     match &client.host {
-        Some(host) => Problem::new(Code::UnknownStore, format!("No store has the host {host}: name one in the header X-Store.")),
+        Some(host) => Problem::new(
+            Code::UnknownStore,
+            format!("No store has the host {host}: name one in the header X-Store."),
+        ),
         None => Code::UnknownStore.into(),
     }
 }

@@ -22,6 +22,9 @@ use crate::storage::sql::Frame;
 /// Growth up to here is not counted against the plugin's share: it is the arena every call begins with.
 const FREE_BYTES: usize = 4 << 20;
 
+/// A short call can meet the end of a tick by chance, or because the system gave its thread's time to another process.
+const FREE_TICKS: u32 = 2;
+
 /// What one call may use: the manifest's wishes under the configuration's caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
@@ -71,7 +74,7 @@ impl CallState {
     pub(super) fn new(call: Option<CallContext>, engine: &Engine, limits: &CallLimits, deadline: Instant) -> Self {
         let shared = call.as_ref().map(|call| call.plugin.memory.clone());
         Self {
-            clock: CallClock { deadline, waited: Duration::ZERO, lane: engine.slow_lane.clone(), permit: Arc::default() },
+            clock: CallClock { deadline, waited: Duration::ZERO, ticks: 0, lane: engine.slow_lane.clone(), permit: Arc::default() },
             log: LogBudget::default(),
             memory: MemoryLimit { most: limits.memory_bytes, shared, taken: 0, exceeded: false },
             call,
@@ -88,6 +91,7 @@ impl CallState {
 pub(super) struct CallClock {
     pub deadline: Instant,
     waited: Duration,
+    ticks: u32,
     lane: Arc<Semaphore>,
     permit: Arc<parking_lot::Mutex<Option<OwnedSemaphorePermit>>>,
 }
@@ -108,11 +112,16 @@ impl CallClock {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// At the end of a tick: past the deadline the guest ends here; before it, it waits until a slow-lane place is free. Calls
-    /// that compute for long therefore never occupy all threads, however many there are.
-    fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
+    /// At the end of a tick: past the deadline the guest ends here; before it, it gives way, and after the first few ticks
+    /// waits until a slow-lane place is free. Calls that compute for long therefore never occupy all threads, however many
+    /// there are.
+    fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         if Instant::now() >= self.deadline {
             return Err(wasmtime::Error::new(Failure::Deadline));
+        }
+        self.ticks += 1;
+        if self.ticks <= FREE_TICKS {
+            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
         }
         let (lane, permit, deadline) = (self.lane.clone(), self.permit.clone(), self.deadline);
         permit.lock().take();
@@ -206,7 +215,7 @@ impl FreshInstance {
         // for the guest and must not be dear for us.
         store.set_hostcall_fuel(limits.answer_bytes.saturating_mul(2).saturating_add(1 << 20));
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|context| context.data().clock.tick());
+        store.epoch_deadline_callback(|mut context| context.data_mut().clock.tick());
         let instance = compiled.pre.instantiate_async(&mut store).await.map_err(|error| Failure::of(&store, error))?;
         Ok(Self { store, instance })
     }

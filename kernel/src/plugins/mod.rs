@@ -53,6 +53,7 @@ use self::registry::Loader;
 use crate::caller::Caller;
 use crate::storage::sql::{Mode, Sql};
 use crate::stores::Store;
+use crate::versions::Versions;
 
 /// The plugins of this kernel. Cheap to clone.
 #[derive(Clone)]
@@ -90,7 +91,12 @@ pub trait StoreNumbers: Send + Sync {
 
 impl Plugins {
     /// Starts the engine, loads what is installed and begins to follow what other nodes change.
-    pub async fn open(parts: Parts, data_dir: &Path, registry: &prometheus::Registry) -> anyhow::Result<Self> {
+    pub async fn open(
+        parts: Parts,
+        data_dir: &Path,
+        versions: &Versions,
+        registry: &prometheus::Registry,
+    ) -> anyhow::Result<Self> {
         let engine = Engine::new(&parts.config, data_dir)?;
         let plugins = Self(Arc::new(Inner {
             permits: Arc::new(Semaphore::new(parts.config.concurrent_calls.max(1) as usize)),
@@ -103,8 +109,8 @@ impl Plugins {
             engine,
             parts,
         }));
+        watch::follow(&plugins, versions);
         plugins.reload().await?;
-        watch::follow(&plugins);
         Ok(plugins)
     }
 

@@ -21,6 +21,7 @@ use super::{Plugins, descriptor};
 use crate::http::problem::FieldError;
 use crate::storage::sql::border::{Border, Schema};
 use crate::storage::sql::{KernelStatement, MigrateError, SqlError, Time, Value as Bound};
+use crate::versions::Topic;
 
 /// What an install or an upgrade would do, for the operator to say yes or no to.
 #[derive(Clone, Debug, Serialize)]
@@ -247,7 +248,7 @@ impl Plugins {
             ],
         );
         let stores = self.0.parts.stores.numbers();
-        let record = [keep, switch, bump()];
+        let record = [keep, switch, Topic::Plugins.changed()];
         self.sql().apply_plugin_migrations(package.name(), &plan.new_files, &stores, &record).await?;
         Ok(())
     }
@@ -269,7 +270,7 @@ impl Plugins {
              where name = $2 and digest = $3 and previous_digest is not null",
             vec![Bound::from(Time::now()), name.to_owned().into(), current.digest.clone().into()],
         );
-        self.sql().kernel().transaction(vec![back.expecting(1), bump()]).await?;
+        self.sql().kernel().transaction(vec![back.expecting(1), Topic::Plugins.changed()]).await?;
         self.reload_while_changing().await?;
         let now = self.installed();
         let restored = now.plugin(name).ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
@@ -308,7 +309,7 @@ impl Plugins {
             statements.push(named("delete from kernel.plugin_migrations where plugin = $1"));
             statements.push(named("delete from kernel.packages where plugin = $1"));
         }
-        statements.push(bump());
+        statements.push(Topic::Plugins.changed());
         if purge {
             let purge = [migrations::purge(&current.schema)];
             self.sql().apply_plugin_migrations(name, &purge, &[], &statements).await?;
@@ -370,7 +371,7 @@ impl Plugins {
 
     async fn change(&self, mut statements: Vec<KernelStatement>) -> Result<(), InstallError> {
         let _one_at_a_time = self.0.changing.lock().await;
-        statements.push(bump());
+        statements.push(Topic::Plugins.changed());
         self.sql().kernel().transaction(statements).await?;
         self.reload_while_changing().await?;
         Ok(())
@@ -379,13 +380,6 @@ impl Plugins {
     fn known(&self, name: &str) -> Result<Arc<Plugin>, InstallError> {
         self.installed().plugin(name).cloned().ok_or_else(|| InstallError::NotInstalled(name.to_owned()))
     }
-}
-
-/// Tells the other nodes.
-fn bump() -> KernelStatement {
-    let text = "insert into kernel.versions (name, generation) values ($1, 1)
-                on conflict (name) do update set generation = versions.generation + 1";
-    KernelStatement::new(text, vec![Bound::from("plugins")])
 }
 
 /// One service has one contract: providers have its functions, and every package brings the same file.

@@ -1,29 +1,29 @@
-//! Following what other nodes change: the version row is read each second, and what is installed is read again when it differs.
+//! Following what other nodes change: what is installed is read again when the number of its topic has changed.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use super::registry::read_generation;
 use super::{Inner, Plugins};
+use crate::versions::{Load, Topic, Versions};
 
-const EVERY: Duration = Duration::from_secs(1);
-
-/// Ends by itself once nobody holds the plugins any more.
-pub(super) fn follow(plugins: &Plugins) {
+pub(super) fn follow(plugins: &Plugins, versions: &Versions) {
     let plugins = Arc::downgrade(&plugins.0);
-    tokio::spawn(async move {
-        let mut clock = tokio::time::interval(EVERY);
-        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            clock.tick().await;
-            let Some(plugins) = Weak::<Inner>::upgrade(&plugins).map(Plugins) else { return };
-            if let Err(error) = catch_up(&plugins).await {
-                tracing::warn!("can't learn what other nodes changed about plugins: {error:#}");
+    versions.on_change(Topic::Plugins, move || {
+        let plugins = Weak::<Inner>::upgrade(&plugins).map(Plugins);
+        async move {
+            let Some(plugins) = plugins else { return Load::NobodyLeft };
+            match catch_up(&plugins).await {
+                Ok(()) => Load::Done,
+                Err(error) => {
+                    tracing::warn!("plugins could not be loaded; trying again: {error:#}");
+                    Load::Failed
+                }
             }
         }
     });
 }
 
+/// Own changes have been read already.
 async fn catch_up(plugins: &Plugins) -> anyhow::Result<()> {
     if read_generation(plugins.sql()).await? != plugins.installed().generation {
         plugins.reload().await?;

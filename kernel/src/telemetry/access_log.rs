@@ -45,7 +45,17 @@ pub fn is_on() -> bool {
     tracing::enabled!(target: "access", tracing::Level::INFO)
 }
 
-const SECRET_WORDS: [&str; 9] = ["token", "secret", "password", "key", "code", "signature", "sig", "email", "auth"];
+const SECRET_WORDS: [&str; 9] = [
+    "token",
+    "secret",
+    "password",
+    "key",
+    "code",
+    "signature",
+    "sig",
+    "email",
+    "auth",
+];
 
 fn redacted(query: &str) -> Cow<'_, str> {
     let secret = |name: &str| {
@@ -59,7 +69,11 @@ fn redacted(query: &str) -> Cow<'_, str> {
     }
     let pairs = query.split('&').map(|pair| {
         let name = name_of(pair);
-        if secret(&name) { format!("{name}=[redacted]") } else { pair.to_owned() }
+        if secret(&name) {
+            format!("{name}=[redacted]")
+        } else {
+            pair.to_owned()
+        }
     });
     Cow::Owned(pairs.collect::<Vec<_>>().join("&"))
 }

@@ -19,8 +19,15 @@ pub fn start(config: &LogConfig) -> anyhow::Result<LogGuard> {
     let (writer, guard) = Writer::start()?;
     let builder = fmt().with_env_filter(filter).with_writer(writer);
     let started = match config.format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&io::stderr())).try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init(),
+        LogFormat::Text => builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&io::stderr()))
+            .try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("the log was started already: {error}"))?;
     Ok(guard)
@@ -53,8 +60,19 @@ impl Writer {
         let (lines, queue) = sync_channel(QUEUED_LINES);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = dropped.clone();
-        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&queue, &counter))?;
-        Ok((Self { lines: lines.clone(), dropped }, LogGuard { lines, thread: Some(thread) }))
+        let thread = std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_lines(&queue, &counter))?;
+        Ok((
+            Self {
+                lines: lines.clone(),
+                dropped,
+            },
+            LogGuard {
+                lines,
+                thread: Some(thread),
+            },
+        ))
     }
 }
 
@@ -83,7 +101,10 @@ impl<'a> MakeWriter<'a> for Writer {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line { writer: self, text: Vec::with_capacity(512) }
+        Line {
+            writer: self,
+            text: Vec::with_capacity(512),
+        }
     }
 }
 
@@ -105,7 +126,12 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        if self.writer.lines.try_send(Some(std::mem::take(&mut self.text))).is_err() {
+        if self
+            .writer
+            .lines
+            .try_send(Some(std::mem::take(&mut self.text)))
+            .is_err()
+        {
             self.writer.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

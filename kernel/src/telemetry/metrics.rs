@@ -33,16 +33,28 @@ impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let metrics = Self {
-            requests: IntCounterVec::new(Opts::new("commerce_http_requests_total", "Answers by route and status class."), &["method", "route", "status"])?,
+            requests: IntCounterVec::new(
+                Opts::new("commerce_http_requests_total", "Answers by route and status class."),
+                &["method", "route", "status"],
+            )?,
             durations: HistogramVec::new(
-                HistogramOpts::new("commerce_http_request_seconds", "From the request's head to its answer.")
-                    .buckets(vec![0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
+                HistogramOpts::new(
+                    "commerce_http_request_seconds",
+                    "From the request's head to its answer.",
+                )
+                .buckets(vec![
+                    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+                    10.0,
+                ]),
                 &["method", "route"],
             )?,
             connections: IntGauge::new("commerce_http_connections", "Open connections.")?,
             requests_in_flight: IntGauge::new("commerce_http_requests_in_flight", "Requests being answered.")?,
             response_cache_hits: IntCounter::new("commerce_response_cache_hits_total", "Answers that were kept.")?,
-            response_cache_misses: IntCounter::new("commerce_response_cache_misses_total", "Answers of cacheable routes that were made.")?,
+            response_cache_misses: IntCounter::new(
+                "commerce_response_cache_misses_total",
+                "Answers of cacheable routes that were made.",
+            )?,
             registry,
         };
         metrics.register(metrics.requests.clone())?;
@@ -92,8 +104,8 @@ impl RouteMetrics {
 
 /// Answers `GET /metrics` on a listener of its own, so that it can be kept from the public by its address alone.
 pub async fn serve(metrics: Metrics, listener: TcpListener) {
-    let answer = warp::path!("metrics").and(warp::get()).map(move || {
-        warp::reply::with_header(metrics.text(), "content-type", "text/plain; version=0.0.4")
-    });
+    let answer = warp::path!("metrics")
+        .and(warp::get())
+        .map(move || warp::reply::with_header(metrics.text(), "content-type", "text/plain; version=0.0.4"));
     warp::serve(answer).incoming(listener).run().await;
 }

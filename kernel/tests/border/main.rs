@@ -4,4 +4,8 @@
 mod both;
 mod engines;
 mod fixtures;
+mod generator;
+mod migrations;
+mod oracle;
 mod shop;
+mod survival;

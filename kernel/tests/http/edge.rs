@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::served::{Answer, Served};
 
-const HURRIED: [(&str, &str); 3] =
-    [("COMMERCE_HTTP_HEADER_TIMEOUT_MS", "300"), ("COMMERCE_HTTP_BODY_TIMEOUT_MS", "300"), ("COMMERCE_HTTP_IDLE_TIMEOUT_MS", "900")];
+const HURRIED: [(&str, &str); 3] = [
+    ("COMMERCE_HTTP_HEADER_TIMEOUT_MS", "300"),
+    ("COMMERCE_HTTP_BODY_TIMEOUT_MS", "300"),
+    ("COMMERCE_HTTP_IDLE_TIMEOUT_MS", "900"),
+];
 
 #[tokio::test]
 async fn a_head_sent_byte_by_byte_is_cut_off() {
@@ -13,14 +16,21 @@ async fn a_head_sent_byte_by_byte_is_cut_off() {
     let mut client = served.connect().await;
     let began = Instant::now();
     let mut sent = 0;
-    for byte in b"GET /healthz HTTP/1.1\r\nx-slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".iter().cycle() {
+    for byte in b"GET /healthz HTTP/1.1\r\nx-slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        .iter()
+        .cycle()
+    {
         if !client.try_write(&[*byte]).await || began.elapsed() > Duration::from_secs(5) {
             break;
         }
         sent += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(began.elapsed() < Duration::from_secs(3), "{sent} bytes in {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{sent} bytes in {:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -36,6 +46,7 @@ async fn a_preface_of_http_2_that_never_ends_is_cut_off_too() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_answered_408() {
     let served = Served::with(&HURRIED).await;
+    served.store("jakarta").await;
     let mut client = served.connect().await;
     client.write("POST /api/auth/logout HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{").await;
     let answer = Answer::parse(&client.read_to_end().await);
@@ -61,7 +72,10 @@ async fn a_quiet_connection_is_kept_for_a_while_and_then_closed() {
 async fn giant_and_countless_headers_are_refused() {
     let served = Served::start().await;
     let giant = "a".repeat(200 * 1024);
-    assert_eq!(served.send("GET", "/healthz", &[("x-giant", &giant)], "").await.status, 431);
+    assert_eq!(
+        served.send("GET", "/healthz", &[("x-giant", &giant)], "").await.status,
+        431
+    );
     let names: Vec<String> = (0..500).map(|number| format!("x-{number}")).collect();
     let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     assert_eq!(served.send("GET", "/healthz", &many, "").await.status, 431);
@@ -71,6 +85,7 @@ async fn giant_and_countless_headers_are_refused() {
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_refused_declared_or_not() {
     let served = Served::with(&[("COMMERCE_HTTP_BODY_KIB", "8")]).await;
+    served.store("jakarta").await;
     let mut client = served.connect().await;
     client.write("POST /api/auth/logout HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 99999999\r\n\r\n").await;
     assert_eq!(client.read_answer().await.code(), "body_too_large");
@@ -92,18 +107,27 @@ async fn a_second_request_cannot_be_smuggled_in_a_body() {
     let hidden = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nx-request-id: hidden\r\n\r\n";
     let shapes = [
         // Both lengths.
-        format!("POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
+        format!(
+            "POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
+        ),
         // Two different lengths.
-        format!("POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\ncontent-length: {}\r\n\r\n{hidden}", hidden.len()),
+        format!(
+            "POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\ncontent-length: {}\r\n\r\n{hidden}",
+            hidden.len()
+        ),
         // A length that is no number to everybody.
         format!("POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: +0\r\n\r\n{hidden}"),
         // Transfer codings that hide `chunked`.
-        format!("POST /healthz HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n{hidden}"),
+        format!(
+            "POST /healthz HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n{hidden}"
+        ),
         format!("POST /healthz HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n{hidden}"),
         // A folded header.
         format!("POST /healthz HTTP/1.1\r\nhost: localhost\r\nx: a\r\n transfer-encoding: chunked\r\n\r\n{hidden}"),
         // A chunk whose length is too large to be one.
-        format!("POST /healthz HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1000000000000000000000\r\n{hidden}"),
+        format!(
+            "POST /healthz HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1000000000000000000000\r\n{hidden}"
+        ),
     ];
     for shape in shapes {
         let mut client = served.connect().await;
@@ -150,8 +174,14 @@ async fn a_stopping_server_says_so_first_and_closes_quiet_connections() {
 #[tokio::test]
 async fn http_2_without_tls_is_spoken() {
     let served = Served::start().await;
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-    let answer = client.get(format!("http://{}/healthz", served.address)).send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
+    let answer = client
+        .get(format!("http://{}/healthz", served.address))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.version()),
+        (200, reqwest::Version::HTTP_2)
+    );
 }

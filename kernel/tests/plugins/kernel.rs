@@ -11,6 +11,7 @@ use commerce_kernel::plugins::{
 };
 use commerce_kernel::storage::sql::{KernelStatement, Mode, Sql, SqlConfig};
 use commerce_kernel::stores::{Store, StoreStatus};
+use commerce_kernel::versions::Versions;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,6 +22,8 @@ pub struct TestKernel {
     pub store: Arc<Store>,
     pub announced: Arc<Announced>,
     pub folder: Arc<TempDir>,
+    /// Polled as long as somebody holds it.
+    _versions: Versions,
 }
 
 /// What left the units of work.
@@ -107,6 +110,7 @@ impl TestKernel {
             let now = commerce_kernel::storage::sql::Time::now();
             sql.kernel().execute(text, &[now.into()]).await.unwrap();
         }
+        let versions = Versions::start(sql.clone()).await.unwrap();
         let announced = Arc::new(Announced::default());
         let parts = Parts {
             sql: sql.clone(),
@@ -116,7 +120,7 @@ impl TestKernel {
             outbox: announced.clone(),
             tags: announced.clone(),
         };
-        let plugins = Plugins::open(parts, folder.path(), &prometheus::Registry::new()).await.unwrap();
+        let plugins = Plugins::open(parts, folder.path(), &versions, &prometheus::Registry::new()).await.unwrap();
         let store = Arc::new(Store {
             number: 1,
             id: "store_1".into(),
@@ -128,7 +132,7 @@ impl TestKernel {
             timezone: "UTC".into(),
             status: StoreStatus::Active,
         });
-        Self { plugins, sql, store, announced, folder }
+        Self { plugins, sql, store, announced, folder, _versions: versions }
     }
 
     pub async fn install(&self, package: Vec<u8>) {

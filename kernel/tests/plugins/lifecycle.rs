@@ -35,8 +35,11 @@ async fn a_compiled_plugin_that_somebody_else_could_write_is_compiled_again() {
     kernel.install(packages::hello()).await;
     let compiled = kernel.folder.path().join("compiled");
     let file = std::fs::read_dir(&compiled).unwrap().next().unwrap().unwrap().path();
-    std::fs::write(&file, b"not native code").unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    // Not written in place: the running kernel has the old file mapped.
+    let forged = compiled.join("forged");
+    std::fs::write(&forged, b"not native code").unwrap();
+    std::fs::set_permissions(&forged, std::fs::Permissions::from_mode(0o666)).unwrap();
+    std::fs::rename(&forged, &file).unwrap();
     let kernel = kernel.restarted().await;
     kernel.post("/api/hello", json!({ "name": "Ani" })).await.unwrap();
 }

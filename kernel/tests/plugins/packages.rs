@@ -18,7 +18,12 @@ pub fn misbehaving() -> Vec<u8> {
 
 pub fn relay() -> Vec<u8> {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    BUILT.get_or_init(|| build("tests/hostile/relay")).clone()
+    // A builder that refuses addresses protects nobody: the attacker brings another one.
+    let forged = || {
+        let package = with_manifest(&build("tests/hostile/relay"), "metadata.example", "169.254.169.254");
+        with_manifest(&package, "loopback.example", "localhost")
+    };
+    BUILT.get_or_init(forged).clone()
 }
 
 fn build(folder: &str) -> Vec<u8> {

@@ -166,10 +166,6 @@ impl ProductAnswer {
         }
     }
 
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
     /// The version, and what changes without it: how many can be bought.
     pub fn etag(&self) -> String {
         let stock = self.variants.iter().fold(0_u64, |sum, variant| {

@@ -267,6 +267,12 @@ fn insert(rows: &[CategoryRow<'_>]) -> Result<(), Problem> {
     Ok(())
 }
 
+#[derive(Serialize, Deserialize)]
+struct MovedPath {
+    id: String,
+    path: String,
+}
+
 fn move_below(id: &str, parent_id: Option<&str>) -> Result<(), Problem> {
     // Locks first, then looks: a move that waited for another sees what that one did.
     let parent_path = match parent_id {
@@ -283,20 +289,15 @@ fn move_below(id: &str, parent_id: Option<&str>) -> Result<(), Problem> {
         let problem = Problem::unprocessable("category_cycle", "A category can't be below itself.");
         return Err(problem.field("/parent_id", "is this category or below it"));
     }
-    let deepest = sql!("select path from categories where path >= $1 and path < $2", moved.path, upper_bound(&moved.path))
-        .scalars::<String>()?
-        .iter()
-        .map(|path| depth(path) - depth(&moved.path))
-        .max()
-        .unwrap_or(0);
+    let subtree = sql!("select id, path from categories where path >= $1 and path < $2", moved.path, upper_bound(&moved.path))
+        .all::<MovedPath>()?;
+    let deepest = subtree.iter().map(|row| depth(&row.path) - depth(&moved.path)).max().unwrap_or(0);
     let path = below(parent.as_ref(), id, deepest)?;
+    let moved_paths = subtree.into_iter().map(|row| MovedPath { path: format!("{path}{}", &row.path[moved.path.len()..]), ..row });
     sql!(
-        "update categories set path = $3 || substr(path, $4), version = version + 1 where path >= $1 and path < $2",
-        moved.path,
-        upper_bound(&moved.path),
-        path,
-        // From the first character behind the old path; ids are ASCII.
-        moved.path.len() + 1
+        "update categories set path = r.path, version = categories.version + 1
+         from json_rows($1) as r(id text, path text) where categories.id = r.id",
+        JsonColumn(moved_paths.collect::<Vec<_>>())
     )
     .execute()?;
     sql!("update categories set parent_id = $2 where id = $1", id, parent.as_ref().map(|parent| parent.id.as_str())).execute()?;

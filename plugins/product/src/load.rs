@@ -46,11 +46,8 @@ pub fn by_id_or_slug(name: &str) -> Result<Option<Product>, Problem> {
 
 /// In the order of their ids.
 pub fn by_ids(ids: &[String]) -> Result<Vec<Product>, Problem> {
-    many(sql!(products_where!("p.id = any($1) order by p.id"), JsonColumn(ids)))
-}
-
-pub fn by_slugs(slugs: &[String]) -> Result<Vec<Product>, Problem> {
-    many(sql!(products_where!("p.slug = any($1) order by p.id"), JsonColumn(slugs)))
+    let rows = sql!(products_where!("p.id = any($1) order by p.id"), JsonColumn(ids)).all::<Row>()?;
+    Ok(rows.into_iter().map(Product::from).collect())
 }
 
 /// Keeps others from changing the product until this unit of work ends, and reads it. Everything that reads a product,
@@ -134,10 +131,6 @@ struct PriceRow {
 
 fn one(statement: Statement) -> Result<Option<Product>, Problem> {
     Ok(statement.optional::<Row>()?.map(Product::from))
-}
-
-fn many(statement: Statement) -> Result<Vec<Product>, Problem> {
-    Ok(statement.all::<Row>()?.into_iter().map(Product::from).collect())
 }
 
 impl From<Row> for Product {

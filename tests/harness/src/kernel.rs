@@ -242,7 +242,7 @@ impl Ground {
 
 /// The built package of a plugin of this repository.
 pub fn package(name: &str) -> PathBuf {
-    let path = repository().join("target/packages").join(format!("{name}.wasm"));
+    let path = repository().join("target/wasm/plugins").join(format!("{name}.wasm"));
     assert!(path.exists(), "{} is missing: run `commerce plugin build --all` first, as `make test` does", path.display());
     path
 }

@@ -20,24 +20,19 @@ pub async fn database() -> String {
     create("template1").await
 }
 
-/// The URL of a copy of a database of this server, which nobody may be connected to.
+/// The URL of a fresh copy of a database of [`database`], to which nobody may be connected meanwhile.
 pub async fn copy_of(url: &str) -> String {
-    let name = url.rsplit('/').next().and_then(|rest| rest.split('?').next()).expect("a database's URL");
-    create(name).await
+    let name = url.rsplit('/').next().unwrap_or(url);
+    create(name.split('?').next().unwrap_or(name)).await
 }
 
 async fn create(template: &str) -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
-    // One at a time: a template can't be copied twice at once.
-    static COPYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let server = tokio::task::spawn_blocking(server).await.expect("starting PostgreSQL");
     let name = format!("commerce_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
     let mut admin = PgConnection::connect(&with_database(server, "postgres")).await.expect("connecting to PostgreSQL");
-    let _copying = COPYING.lock().await;
-    sqlx::query(AssertSqlSafe(format!("create database {name} template {template}")))
-        .execute(&mut admin)
-        .await
-        .expect("creating a database");
+    let create = format!("create database {name} template {template}");
+    sqlx::query(AssertSqlSafe(create)).execute(&mut admin).await.expect("creating a database");
     with_database(server, &name)
 }
 

@@ -34,19 +34,19 @@ macro_rules! items_of {
 /// What is asked besides the shelf and the order.
 macro_rules! filters {
     () => {
-        " and ($7 = '' or exists (select 1 from shelves o where o.shelf = $7 and o.currency = '' and o.product_id = s.product_id))
+        " and (cast($7 as text) = '' or exists (select 1 from shelves o where o.shelf = $7 and o.currency = '' and o.product_id = s.product_id))
           and (not $8 or exists (select 1 from stock n where n.product_id = s.product_id
                 and (not n.tracked or n.policy = 'continue' or n.on_hand > n.reserved)))
-          and ($11 = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $11 and w.term < $12))
-          and ($13 = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $13 and w.term < $14))
-          and ($15 = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $15 and w.term < $16))"
+          and (cast($11 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $11 and w.term < $12))
+          and (cast($13 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $13 and w.term < $14))
+          and (cast($15 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $15 and w.term < $16))"
     };
 }
 
 /// How the first word is asked: of each product along the shelf, or by gathering those that have it.
 macro_rules! first_word {
     (walk) => {
-        " and ($9 = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $9 and w.term < $10))"
+        " and (cast($9 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $9 and w.term < $10))"
     };
     (gather) => {
         " and s.product_id in (select w.product_id from search_terms w where w.term >= $9 and w.term < $10)"
@@ -141,9 +141,9 @@ macro_rules! any_state {
             concat!(
                 "select s.id, s.title_key, 0 as price, '' as currency from products s where s.id < $1 and ",
                 $first,
-                " and ($5 = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $5 and w.term < $6))
-                  and ($7 = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $7 and w.term < $8))
-                  and ($9 = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $9 and w.term < $10))
+                " and (cast($5 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $5 and w.term < $6))
+                  and (cast($7 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $7 and w.term < $8))
+                  and (cast($9 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $9 and w.term < $10))
                   order by s.id desc limit $2"
             ),
             "k.id desc"
@@ -173,7 +173,7 @@ pub fn everything(question: &Question, gather: bool) -> Statement {
     } else {
         sql!(
             any_state!(
-                "($3 = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $3 and w.term < $4))"
+                "(cast($3 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $3 and w.term < $4))"
             ),
             start.id,
             limit,

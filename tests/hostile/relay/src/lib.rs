@@ -58,7 +58,7 @@ fn told(what: &str) -> String {
         },
         "host_not_asked" => http_error("https://example.com/"),
         "metadata_service" => http_error("https://169.254.169.254/latest/meta-data"),
-        "loopback_by_name" => http_error("https://localhost:9/"),
+        "loopback_by_name" => http_error("https://localhost/"),
         "plain_http" => http_error("http://169.254.169.254/"),
         "credentials" => http_error("https://user:password@169.254.169.254/"),
         other => format!("no such thing as {other}"),

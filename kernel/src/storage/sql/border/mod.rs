@@ -115,6 +115,12 @@ impl Border {
     }
 }
 
+/// Every word that a prepared text can hold outside quotes, besides the kernel's own numbered names: the measure by
+/// which a test knows that it has tried all there is.
+pub fn vocabulary() -> &'static [&'static str] {
+    prove::VOCABULARY
+}
+
 impl Schema {
     /// Records the views that the plugin's manifest exports: each is checked as the plugin itself would run it.
     pub fn with_views(mut self, views: Vec<View>) -> Result<Schema, Refusal> {

@@ -19,11 +19,11 @@ use super::names::STORE_COLUMN;
 use super::refusal::{Refusal, RefusalKind};
 
 /// Every unquoted word that the border prints, besides `t7`, `w7`, `c7` and the one-letter names inside its own shapes.
-const VOCABULARY: &[&str] = &[
+pub(super) const VOCABULARY: &[&str] = &[
     "abs", "all", "and", "any", "array", "as", "at", "avg", "between", "bigint", "bool_and", "bool_or", "boolean", "btrim",
     "by", "bytea", "case", "cast", "coalesce", "collate", "conflict", "count", "cross", "date_trunc", "delete", "dense_rank",
     "desc", "distinct", "do", "double", "else", "end", "escape", "except", "excluded", "exists", "false", "filter", "first",
-    "for", "from", "greatest", "group", "group_concat", "having", "in", "insert", "instr", "integer", "intersect", "into", "is",
+    "for", "from", "greatest", "group", "having", "in", "insert", "instr", "integer", "intersect", "into", "is",
     "join", "json", "json_array", "json_each", "json_extract", "json_group_array", "json_object", "json_remove", "json_set",
     "json_type", "jsonb", "jsonb_agg", "jsonb_array_elements_text", "jsonb_build_array", "jsonb_build_object", "jsonb_set",
     "jsonb_to_recordset", "lag", "last", "lead", "least", "left", "length", "like", "limit", "locked", "lower", "ltrim", "max",

@@ -334,16 +334,10 @@ impl Checker<'_> {
         right: &ast::Expr,
         want: Option<ColumnType>,
     ) -> Result<Expr, Refusal> {
-        let want = want.filter(|kind| matches!(kind, ColumnType::Bigint | ColumnType::Double));
-        let mut alike = match want {
-            Some(_) => self.alike(&[left, right], want)?,
-            None => {
-                let (left, right) = self.pair(left, right)?;
-                vec![left, right]
-            }
-        };
-        let (Some(right), Some(left)) = (alike.pop(), alike.pop()) else {
-            return Err(Refusal::new(RefusalKind::Proof, "an operator has two sides"));
+        // What is wanted outside types an argument, but no literal: 1 / 2 is 0 also where a double is wanted.
+        let (left, right) = match want.filter(|_| self.is_bare(left) && self.is_bare(right)) {
+            Some(kind) => (self.expr(left, Some(kind))?, self.expr(right, Some(kind))?),
+            None => self.pair(left, right)?,
         };
         let (left, right) = (number(left)?, number(right)?);
         let divides = matches!(operator, Arithmetic::Divide | Arithmetic::Remainder);

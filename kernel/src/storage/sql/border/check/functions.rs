@@ -428,8 +428,11 @@ fn called(function: Function, arguments: Vec<Expr>, kind: ColumnType) -> Expr {
     let weights = arguments.iter().map(|argument| argument.weight);
     let weight = match (function, kind) {
         (Function::JsonArray | Function::JsonObject | Function::JsonSet, _) => weights.fold(1, u32::saturating_add),
-        // Each letter may become a whole text: once or twice is work for a database, more is an attack on its memory.
-        (Function::Replace, _) => weights.fold(8, |weight: u32, more| weight.saturating_mul(more.max(1))),
+        (Function::Replace, _) => match arguments.as_slice() {
+            // Each letter may become the replacement.
+            [value, _, Expr { node: Node::Text(by), .. }] => value.weight.saturating_mul((by.len() as u32).max(1)),
+            _ => u32::MAX,
+        },
         (_, Text | Jsonb) => weights.max().unwrap_or(1),
         _ => 1,
     };

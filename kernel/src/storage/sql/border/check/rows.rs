@@ -30,26 +30,21 @@ impl Checker<'_> {
         }
         for from in &select.from {
             match &from.join {
-                Join::Cross => {}
-                // A left join keeps every row on its left: its ON says nothing about those, but pins its own table.
-                Join::Inner(on) | Join::Left(on) => equalities(on, &mut equal),
+                // A left join keeps every row on its left: its ON pins nothing but its own table, below.
+                Join::Cross | Join::Left(_) => {}
+                Join::Inner(on) => equalities(on, &mut equal),
             }
         }
         loop {
             let pinned = select.from.iter().filter(|from| unknown.contains(&from.id)).find(|from| {
                 let Source::Slice { table, .. } = &from.source else { return false };
                 let Some(table) = self.schema.table(table) else { return false };
-                let own_join: Vec<(&Expr, &Expr)> = match &from.join {
-                    // Only what filters this table's rows may pin it.
-                    Join::Left(on) => {
-                        let mut own = Vec::new();
-                        equalities(on, &mut own);
-                        own
-                    }
-                    Join::Cross | Join::Inner(_) => equal.clone(),
-                };
+                let mut equal = equal.clone();
+                if let Join::Left(on) = &from.join {
+                    equalities(on, &mut equal);
+                }
                 let known = |column: &str| {
-                    own_join.iter().any(|(column_side, other)| is_column(column_side, from.id, column) && !reads(other, &unknown))
+                    equal.iter().any(|(column_side, other)| is_column(column_side, from.id, column) && !reads(other, &unknown))
                 };
                 table.keys().any(|key| key.iter().all(|column| known(column)))
             });

@@ -89,7 +89,7 @@ impl Checker<'_> {
     }
 
     /// Whether an expression takes its kind from its neighbours.
-    fn is_bare(&self, expr: &ast::Expr) -> bool {
+    pub(super) fn is_bare(&self, expr: &ast::Expr) -> bool {
         match expr {
             ast::Expr::Nested(inner) => self.is_bare(inner),
             ast::Expr::Value(value) => match &value.value {

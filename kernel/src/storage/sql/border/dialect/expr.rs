@@ -87,7 +87,11 @@ impl Printer<'_> {
             }
             Node::InList { negated, value, list } => {
                 self.around("(", value, if *negated { " not in (" } else { " in (" });
-                self.list(list, ", ", |p, item| p.expr(item));
+                self.list(list, ", ", |p, item| match &item.node {
+                    // At its head it would be read as the subquery of `in (select …)`.
+                    Node::Scalar(_) => p.around("(case when true then ", item, " end)"),
+                    _ => p.expr(item),
+                });
                 self.push("))");
             }
             Node::InQuery { negated, values, query } => {

@@ -79,7 +79,7 @@ impl Printer<'_> {
     /// Positions below 1 mean the start and lengths below 0 nothing: SQLite would count from the end.
     fn substr(&mut self, arguments: &[Expr]) {
         let postgres = self.engine == Engine::Postgres;
-        self.push(if postgres { "pg_catalog.substr(" } else { "substr(" });
+        self.push(if postgres { "pg_catalog.\"substr\"(" } else { "substr(" });
         for (index, argument) in arguments.iter().enumerate() {
             if index == 0 {
                 self.expr(argument);

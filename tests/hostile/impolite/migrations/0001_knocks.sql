@@ -1,0 +1,4 @@
+create table knocks (
+    id text primary key,
+    who text not null
+);
