@@ -126,6 +126,12 @@ impl TestKernel {
         self.wait_until_ready().await;
     }
 
+    /// The same with these environment variables instead of those it had.
+    pub async fn restart_with(&mut self, environment: &[(&str, &str)]) {
+        self.environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        self.restart().await;
+    }
+
     async fn wait_until_ready(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         let client = reqwest::Client::new();

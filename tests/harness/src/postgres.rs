@@ -15,6 +15,9 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 /// The owner of the test databases: no superuser, with just the right that a kernel needs, to create roles.
 const OWNER: &str = "commerce";
 
+/// Options of a private server, instead of what makes tests fast and a power cut fatal.
+pub const OPTIONS: &str = "COMMERCE_TEST_POSTGRES_OPTIONS";
+
 /// The URL of a fresh, empty database.
 pub async fn database() -> String {
     create("template1").await
@@ -67,9 +70,18 @@ fn server() -> &'static str {
 /// Keeps the watcher's standard input open as long as this process lives, however it ends.
 static WATCHER: Mutex<Option<Child>> = Mutex::new(None);
 
+/// What a private server of this process logs.
+pub fn private_log() -> PathBuf {
+    private_folder().join("log")
+}
+
+fn private_folder() -> PathBuf {
+    std::env::temp_dir().join(format!("commerce-postgres-{}", std::process::id()))
+}
+
 fn start_private() -> String {
     let programs = programs();
-    let folder = std::env::temp_dir().join(format!("commerce-postgres-{}", std::process::id()));
+    let folder = private_folder();
     std::fs::create_dir_all(&folder).expect("a folder for PostgreSQL");
     // The server refuses to run as root.
     let user = if is_root() { Some(postgres_user()) } else { None };
@@ -102,11 +114,12 @@ fn start_private() -> String {
     let mut watcher = Command::new("sh");
     // Ends the server when this process is gone: its end of the pipe closes, whatever killed it.
     watcher
-        .args(["-c", "\"$1\" -D \"$2\" -p \"$3\" -h 127.0.0.1 -k \"$4\" -c fsync=off -c max_connections=500 >\"$4/log\" 2>&1 & server=$!; read _; kill -INT $server; wait $server; rm -rf \"$4\"", "sh"])
+        .args(["-c", "\"$1\" -D \"$2\" -p \"$3\" -h 127.0.0.1 -k \"$4\" $5 -c max_connections=500 >\"$4/log\" 2>&1 & server=$!; read _; kill -INT $server; wait $server; rm -rf \"$4\"", "sh"])
         .arg(programs.join("postgres"))
         .arg(&data)
         .arg(port.to_string())
         .arg(&folder)
+        .arg(std::env::var(OPTIONS).unwrap_or_else(|_| "-c fsync=off".to_owned()))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
@@ -178,7 +191,7 @@ fn postgres_user() -> (u32, u32) {
 }
 
 /// Where initdb and postgres are: the newest of the system's versions, or what PATH offers.
-fn programs() -> PathBuf {
+pub fn programs() -> PathBuf {
     let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

@@ -1,0 +1,4 @@
+create table heap (
+    id bigint primary key,
+    word text not null
+);
