@@ -128,7 +128,10 @@ impl TestKernel {
 
     /// The same with these environment variables instead of those it had.
     pub async fn restart_with(&mut self, environment: &[(&str, &str)]) {
-        self.environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        self.environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         self.restart().await;
     }
 
