@@ -92,7 +92,9 @@ pub async fn measure(bench: &mut Bench) -> Result<Value> {
 
 async fn pgbench(bench: &Bench) -> Result<f64> {
     let url = bench.sql_url().context("PostgreSQL")?;
-    let mut config = Config::load(None).map_err(|error| anyhow::anyhow!("{error}"))?.sql;
+    let mut config = Config::load(None, std::env::vars())
+        .map_err(|error| anyhow::anyhow!("{error}"))?
+        .sql;
     config.url = Some(url.clone());
     let sql = Sql::open(&config, bench.kernel.data_dir()).await?;
     let statement = listing::statement(&sql).await?;
