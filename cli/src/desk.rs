@@ -29,14 +29,20 @@ impl Desk {
     }
 
     pub async fn open_with(config: Config, context: &Context) -> Result<Desk, Failure> {
-        let running = control::connect(&config.data_dir)
-            .await
-            .map_err(|error| Failure::new(Exit::Unavailable, format!("the running kernel does not answer: {error}")))?;
+        let running = control::connect(&config.data_dir).await.map_err(|error| {
+            Failure::new(
+                Exit::Unavailable,
+                format!("the running kernel does not answer: {error}"),
+            )
+        })?;
         let carrier = match running {
             Some(client) => Carrier::Running(client),
             None => Carrier::Own(Box::new(Operator::new(open_kernel(config).await?))),
         };
-        Ok(Desk { carrier, output: context.output })
+        Ok(Desk {
+            carrier,
+            output: context.output,
+        })
     }
 
     pub async fn carry_out(&mut self, request: Request) -> Result<Value, Failure> {
@@ -49,9 +55,10 @@ impl Desk {
         };
         let outcome = match &mut self.carrier {
             Carrier::Running(client) => client.carry_out(request, &mut on_progress).await,
-            Carrier::Own(operator) => {
-                operator.carry_out(request, &mut on_progress).await.map_err(ControlError::Problem)
-            }
+            Carrier::Own(operator) => operator
+                .carry_out(request, &mut on_progress)
+                .await
+                .map_err(ControlError::Problem),
         };
         if let Some(bar) = bar {
             bar.finish_and_clear();
@@ -73,7 +80,10 @@ impl Desk {
 
 pub fn load_config(context: &Context) -> Result<Config, Failure> {
     let present = Path::new("commerce.toml");
-    let file = context.config.as_deref().or_else(|| present.exists().then_some(present));
+    let file = context
+        .config
+        .as_deref()
+        .or_else(|| present.exists().then_some(present));
     // What only the command line itself reads is no key of the kernel's.
     let variables = std::env::vars().filter(|(name, _)| name != "COMMERCE_CONFIG");
     Config::load(file, variables).map_err(|error| Failure::new(Exit::Config, error.to_string()))

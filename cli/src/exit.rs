@@ -40,7 +40,11 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), remedy: None }
+        Self {
+            exit,
+            message: message.into(),
+            remedy: None,
+        }
     }
 
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {

@@ -93,11 +93,19 @@ pub struct Context {
 fn main() -> ExitCode {
     commerce_kernel::install_tls();
     let cli = Cli::parse();
-    let context = Context { config: cli.config, output: Output { json: cli.json, quiet: cli.quiet } };
+    let context = Context {
+        config: cli.config,
+        output: Output {
+            json: cli.json,
+            quiet: cli.quiet,
+        },
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            context.output.failure(&Failure::new(Exit::Failed, format!("can't start: {error}")));
+            context
+                .output
+                .failure(&Failure::new(Exit::Failed, format!("can't start: {error}")));
             return Exit::Failed.into();
         }
     };

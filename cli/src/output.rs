@@ -30,7 +30,9 @@ impl Output {
             return self.note("none");
         }
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(columns.iter().map(|(heading, _)| heading.to_uppercase()));
         for item in items {
             table.add_row(columns.iter().map(|(_, path)| cell(at(item, path))));
@@ -44,7 +46,9 @@ impl Output {
             return self.value(answer);
         }
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         for (key, value) in answer.as_object().into_iter().flatten() {
             table.add_row([key.replace('_', " "), cell(value)]);
         }
@@ -109,7 +113,9 @@ impl Output {
         }
         eprint!("{question} [y/N] ");
         let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        std::io::stdin()
+            .read_line(&mut answer)
+            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         match answer.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(()),
             _ => Err(Failure::new(Exit::NeedsConfirmation, "nothing was changed")),
@@ -135,9 +141,11 @@ fn cell(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
-        Value::Object(members) => {
-            members.iter().map(|(key, value)| format!("{key}: {}", cell(value))).collect::<Vec<_>>().join(", ")
-        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| format!("{key}: {}", cell(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
         other => other.to_string(),
     }
 }

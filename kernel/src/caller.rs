@@ -47,8 +47,6 @@ impl Caller {
 
     /// Whether staff may do this in the caller's store. `*` is the owner's permission for everything.
     pub fn may(&self, permission: &str) -> bool {
-        self.kind == CallerKind::System
-            || self.permissions.contains("*")
-            || self.permissions.contains(permission)
+        self.kind == CallerKind::System || self.permissions.contains("*") || self.permissions.contains(permission)
     }
 }

@@ -46,8 +46,16 @@ impl Kernel {
     pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
         let lock = own(&config)?;
         let sql = open_sql(&config).await?;
-        let waiting = sql.migrations().await?.into_iter().filter(|migration| migration.applied_at.is_none()).count();
-        ensure!(waiting == 0, "the database lacks {waiting} migrations of this version; run `commerce migrate up`");
+        let waiting = sql
+            .migrations()
+            .await?
+            .into_iter()
+            .filter(|migration| migration.applied_at.is_none())
+            .count();
+        ensure!(
+            waiting == 0,
+            "the database lacks {waiting} migrations of this version; run `commerce migrate up`"
+        );
         let embedded = sql.engine() == Engine::Sqlite;
         let master = MasterKey::obtain(config.master_key.as_ref(), &config.data_dir, embedded)?;
         let metrics = Metrics::new()?;
@@ -68,7 +76,19 @@ impl Kernel {
             tags: cache.clone(),
         };
         let plugins = Plugins::open(parts, &config.data_dir, &versions, metrics.registry()).await?;
-        Ok(Arc::new(Self { config, sql, stores, auth, secrets, plugins, events, cache, metrics, _versions: versions, _lock: lock }))
+        Ok(Arc::new(Self {
+            config,
+            sql,
+            stores,
+            auth,
+            secrets,
+            plugins,
+            events,
+            cache,
+            metrics,
+            _versions: versions,
+            _lock: lock,
+        }))
     }
 
     /// Begins to deliver events, run jobs and clear away what has expired.
@@ -165,11 +185,18 @@ fn own(config: &Config) -> anyhow::Result<DataDirLock> {
     std::fs::create_dir_all(folder).with_context(|| format!("can't make the data folder {}", folder.display()))?;
     DataDirLock::acquire(folder)
         .with_context(|| format!("can't use the data folder {}", folder.display()))?
-        .with_context(|| format!("another process uses the data folder {}; stop it, or ask it", folder.display()))
+        .with_context(|| {
+            format!(
+                "another process uses the data folder {}; stop it, or ask it",
+                folder.display()
+            )
+        })
 }
 
 async fn open_sql(config: &Config) -> anyhow::Result<Sql> {
-    Sql::open(&config.sql, &config.data_dir).await.context("the database can't be opened; check sql.url")
+    Sql::open(&config.sql, &config.data_dir)
+        .await
+        .context("the database can't be opened; check sql.url")
 }
 
 /// Brings a database to this version, or says what that would take.

@@ -27,5 +27,8 @@ fn main() -> ExitCode {
 fn run(config: Config) -> anyhow::Result<()> {
     commerce_kernel::install_tls();
     let _log = commerce_kernel::telemetry::start_log(&config.log)?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(commerce_kernel::serve(config))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(commerce_kernel::serve(config))
 }

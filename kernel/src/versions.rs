@@ -67,10 +67,7 @@ impl Versions {
                     return;
                 };
                 match read(&sql).await {
-                    Ok(read) => {
-                        _ = numbers
-                            .send_if_modified(|known| std::mem::replace(known, read) != *known)
-                    }
+                    Ok(read) => _ = numbers.send_if_modified(|known| std::mem::replace(known, read) != *known),
                     Err(error) => {
                         tracing::warn!(%error, "changes of other nodes cannot be read; trying again")
                     }
@@ -109,7 +106,5 @@ async fn read(sql: &Sql) -> Result<BTreeMap<String, i64>, SqlError> {
         .kernel()
         .fetch_all("select name, generation from kernel.versions", &[])
         .await?;
-    rows.iter()
-        .map(|row| Ok((row.get(0)?, row.get(1)?)))
-        .collect()
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }

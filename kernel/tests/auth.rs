@@ -87,9 +87,7 @@ impl World {
 
     async fn start(url: Option<String>) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::node(folder, url, MasterKey::generate(), config())
-            .await
-            .unwrap()
+        Self::node(folder, url, MasterKey::generate(), config()).await.unwrap()
     }
 
     async fn node(
@@ -128,14 +126,9 @@ impl World {
     }
 
     async fn node_with(&self, config: AuthConfig) -> Self {
-        Self::node(
-            self.folder.clone(),
-            self.url.clone(),
-            self.master.clone(),
-            config,
-        )
-        .await
-        .unwrap()
+        Self::node(self.folder.clone(), self.url.clone(), self.master.clone(), config)
+            .await
+            .unwrap()
     }
 
     async fn store(&self, slug: &str) -> Provisioned {
@@ -171,41 +164,23 @@ impl World {
         }
     }
 
-    async fn ask(
-        &self,
-        operation: &str,
-        store: &Arc<Store>,
-        body: Value,
-    ) -> Result<(u16, Value), Problem> {
+    async fn ask(&self, operation: &str, store: &Arc<Store>, body: Value) -> Result<(u16, Value), Problem> {
         self.ask_from(ADDRESS, operation, store, &Caller::anonymous(ADDRESS), body)
             .await
     }
 
     async fn register(&self, store: &Arc<Store>, email: &str) -> Value {
         let (status, answer) = self
-            .ask(
-                "auth.register",
-                store,
-                json!({ "email": email, "password": PASSWORD }),
-            )
+            .ask("auth.register", store, json!({ "email": email, "password": PASSWORD }))
             .await
             .unwrap();
         assert_eq!(status, 201);
         answer
     }
 
-    async fn login(
-        &self,
-        store: &Arc<Store>,
-        email: &str,
-        password: &str,
-    ) -> Result<(u16, Value), Problem> {
-        self.ask(
-            "auth.login",
-            store,
-            json!({ "email": email, "password": password }),
-        )
-        .await
+    async fn login(&self, store: &Arc<Store>, email: &str, password: &str) -> Result<(u16, Value), Problem> {
+        self.ask("auth.login", store, json!({ "email": email, "password": password }))
+            .await
     }
 
     async fn refresh(&self, store: &Arc<Store>, tokens: &Value) -> Result<(u16, Value), Problem> {
@@ -225,8 +200,7 @@ impl World {
     }
 
     fn key_caller(&self, store: &Store, key: &str) -> Result<Option<Caller>, Problem> {
-        self.auth
-            .authenticate(store, &headers(&[("x-api-key", key)]))
+        self.auth.authenticate(store, &headers(&[("x-api-key", key)]))
     }
 }
 

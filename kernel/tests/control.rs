@@ -23,11 +23,7 @@ struct Recorder {
 
 #[async_trait]
 impl Operate for Recorder {
-    async fn carry_out(
-        &self,
-        request: Request,
-        progress: &mut (dyn FnMut(Progress) + Send),
-    ) -> Result<Value, Problem> {
+    async fn carry_out(&self, request: Request, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Value, Problem> {
         match request {
             Request::Status => Ok(json!({ "version": "test" })),
             Request::Seed { counts, .. } => {
@@ -41,17 +37,14 @@ impl Operate for Recorder {
                 }
                 Ok(json!({ "created": total }))
             }
-            Request::PluginInstall { package, .. } => {
-                Ok(json!({ "length": package.len(), "last": package.last() }))
-            }
+            Request::PluginInstall { package, .. } => Ok(json!({ "length": package.len(), "last": package.last() })),
             Request::StoreList => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 self.slow_requests_done.fetch_add(1, Ordering::SeqCst);
                 Ok(json!({ "items": [] }))
             }
             Request::JobsList { .. } => panic!("a bug"),
-            _ => Err(Problem::new(Code::NotFound, "There is no such store.")
-                .with_error("/store", "unknown")),
+            _ => Err(Problem::new(Code::NotFound, "There is no such store.").with_error("/store", "unknown")),
         }
     }
 }
@@ -59,20 +52,14 @@ impl Operate for Recorder {
 fn start(data_dir: &Path) -> (Server, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
     let operator: Arc<dyn Operate> = Arc::<Recorder>::clone(&recorder);
-    (
-        Server::start(data_dir, operator).expect("a control socket"),
-        recorder,
-    )
+    (Server::start(data_dir, operator).expect("a control socket"), recorder)
 }
 
 #[tokio::test]
 async fn requests_are_carried_out_with_their_progress_and_refusals_keep_their_shape() {
     let folder = tempfile::tempdir().expect("a folder");
     let (server, _) = start(folder.path());
-    let mut client = connect(folder.path())
-        .await
-        .expect("a socket")
-        .expect("a kernel");
+    let mut client = connect(folder.path()).await.expect("a socket").expect("a kernel");
 
     let status = client
         .carry_out(Request::Status, |_| panic!("no progress expected"))
@@ -119,10 +106,7 @@ async fn requests_are_carried_out_with_their_progress_and_refusals_keep_their_sh
 async fn a_package_of_many_megabytes_fits_into_one_request() {
     let folder = tempfile::tempdir().expect("a folder");
     let (server, _) = start(folder.path());
-    let mut client = connect(folder.path())
-        .await
-        .expect("a socket")
-        .expect("a kernel");
+    let mut client = connect(folder.path()).await.expect("a socket").expect("a kernel");
     let package = vec![7; 20 * 1024 * 1024];
     let install = Request::PluginInstall {
         package,
@@ -138,15 +122,9 @@ async fn a_package_of_many_megabytes_fits_into_one_request() {
 async fn a_request_goes_on_when_the_command_line_is_interrupted() {
     let folder = tempfile::tempdir().expect("a folder");
     let (server, recorder) = start(folder.path());
-    let mut client = connect(folder.path())
-        .await
-        .expect("a socket")
-        .expect("a kernel");
-    let interrupted = tokio::time::timeout(
-        Duration::from_millis(20),
-        client.carry_out(Request::StoreList, |_| {}),
-    )
-    .await;
+    let mut client = connect(folder.path()).await.expect("a socket").expect("a kernel");
+    let interrupted =
+        tokio::time::timeout(Duration::from_millis(20), client.carry_out(Request::StoreList, |_| {})).await;
     assert!(interrupted.is_err());
     drop(client);
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -170,19 +148,12 @@ async fn nonsense_and_bugs_are_answered_with_problems_and_the_socket_lives_on() 
         "{\"op\":\"store-show\",\"shop\":\"x\"}\n",
     ] {
         writer.write_all(nonsense.as_bytes()).await.expect("sent");
-        let answer = answers
-            .next_line()
-            .await
-            .expect("a line")
-            .expect("an answer");
+        let answer = answers.next_line().await.expect("a line").expect("an answer");
         let answer: Value = serde_json::from_str(&answer).expect("JSON");
         assert_eq!(answer["problem"]["code"], "bad_request", "{nonsense}");
     }
 
-    let mut client = connect(folder.path())
-        .await
-        .expect("a socket")
-        .expect("a kernel");
+    let mut client = connect(folder.path()).await.expect("a socket").expect("a kernel");
     let bug = client
         .carry_out(
             Request::JobsList {
@@ -194,10 +165,7 @@ async fn nonsense_and_bugs_are_answered_with_problems_and_the_socket_lives_on() 
         )
         .await;
     assert!(matches!(bug, Err(ControlError::Problem(problem)) if problem.status == 500));
-    client
-        .carry_out(Request::Status, |_| {})
-        .await
-        .expect("an answer");
+    client.carry_out(Request::Status, |_| {}).await.expect("an answer");
     server.stop();
 }
 
@@ -216,9 +184,7 @@ async fn no_kernel_is_found_where_none_runs_and_a_killed_ones_socket_is_replaced
     assert!(connect(folder.path()).await.expect("no error").is_none());
 
     // As a kill leaves it: the file is there, and nobody listens.
-    drop(
-        std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET)).expect("a stale socket"),
-    );
+    drop(std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET)).expect("a stale socket"));
     assert!(connect(folder.path()).await.expect("no error").is_none());
     let (server, _) = start(folder.path());
     assert!(connect(folder.path()).await.expect("no error").is_some());
@@ -228,18 +194,8 @@ async fn no_kernel_is_found_where_none_runs_and_a_killed_ones_socket_is_replaced
 #[test]
 fn a_data_folder_has_one_owner_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
-    let kernel = DataDirLock::acquire(folder.path())
-        .expect("a lock file")
-        .expect("free");
-    assert!(
-        DataDirLock::acquire(folder.path())
-            .expect("a lock file")
-            .is_none()
-    );
+    let kernel = DataDirLock::acquire(folder.path()).expect("a lock file").expect("free");
+    assert!(DataDirLock::acquire(folder.path()).expect("a lock file").is_none());
     drop(kernel);
-    assert!(
-        DataDirLock::acquire(folder.path())
-            .expect("a lock file")
-            .is_some()
-    );
+    assert!(DataDirLock::acquire(folder.path()).expect("a lock file").is_some());
 }

@@ -9,9 +9,7 @@ const VENDORED: [&str; 4] = ["Cargo.toml", "kernel/contract", "kernel/wit", "plu
 
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
-    let root = root
-        .canonicalize()
-        .expect("this crate lies two folders below the root");
+    let root = root.canonicalize().expect("this crate lies two folders below the root");
     let mut files = Vec::new();
     for vendored in VENDORED {
         println!("cargo:rerun-if-changed={}", root.join(vendored).display());

@@ -10,6 +10,11 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    clap_complete::generate(args.shell, &mut crate::Cli::command(), "commerce", &mut std::io::stdout());
+    clap_complete::generate(
+        args.shell,
+        &mut crate::Cli::command(),
+        "commerce",
+        &mut std::io::stdout(),
+    );
     Ok(Exit::Ok)
 }

@@ -17,6 +17,8 @@ pub fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     let Command::Show = command;
     let config = load_config(context)?;
     let items = json!({ "items": config.redacted() });
-    context.output.list(&items, &[("key", "key"), ("value", "value"), ("from", "origin")]);
+    context
+        .output
+        .list(&items, &[("key", "key"), ("value", "value"), ("from", "origin")]);
     Ok(Exit::Ok)
 }

@@ -68,7 +68,9 @@ async fn install(operator: &Operator, packages: &[PathBuf], context: &Context) -
         let mut failed = Vec::new();
         let mut reason = None;
         for package in waiting {
-            let bar = context.output.progress(&format!("installing {}", name_of(package)), None);
+            let bar = context
+                .output
+                .progress(&format!("installing {}", name_of(package)), None);
             let outcome = swap_in(operator, package).await;
             bar.finish_and_clear();
             match outcome {
@@ -99,8 +101,16 @@ async fn swap_in(operator: &Operator, package: &Path) -> Result<bool, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, format!("can't read {}: {error}", package.display())))?;
     let installed = ask(operator, Request::PluginList).await?;
     let name = name_of(package);
-    let upgrade = installed["items"].as_array().into_iter().flatten().any(|plugin| plugin["name"] == name.as_str());
-    let request = Request::PluginInstall { package: bytes, grants: Grants::All, upgrade };
+    let upgrade = installed["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|plugin| plugin["name"] == name.as_str());
+    let request = Request::PluginInstall {
+        package: bytes,
+        grants: Grants::All,
+        upgrade,
+    };
     match operator.carry_out(request, &mut |_| {}).await {
         Ok(_) => Ok(true),
         // The package that is installed already.
@@ -110,7 +120,10 @@ async fn swap_in(operator: &Operator, package: &Path) -> Result<bool, Failure> {
 }
 
 async fn ask(operator: &Operator, request: Request) -> Result<Value, Failure> {
-    operator.carry_out(request, &mut |_| {}).await.map_err(|problem| failure("the demo store", problem))
+    operator
+        .carry_out(request, &mut |_| {})
+        .await
+        .map_err(|problem| failure("the demo store", problem))
 }
 
 fn failure(what: &str, problem: Problem) -> Failure {
@@ -120,7 +133,12 @@ fn failure(what: &str, problem: Problem) -> Failure {
 /// Makes the demo store where there is none; answers whether it did.
 async fn provision(operator: &Operator, products: u64, context: &Context) -> Result<bool, Failure> {
     let stores = ask(operator, Request::StoreList).await?;
-    if stores["items"].as_array().into_iter().flatten().any(|store| store["slug"] == STORE) {
+    if stores["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|store| store["slug"] == STORE)
+    {
         return Ok(false);
     }
     let create = StoreCreate {
@@ -142,8 +160,13 @@ async fn provision(operator: &Operator, products: u64, context: &Context) -> Res
     };
     ask(operator, customer).await?;
     let bar = context.output.progress("seeding products", Some(products));
-    let seed = Request::Seed { store: STORE.to_owned(), counts: BTreeMap::from([("products".to_owned(), products)]) };
-    let seeded = operator.carry_out(seed, &mut |progress| bar.set_position(progress.done)).await;
+    let seed = Request::Seed {
+        store: STORE.to_owned(),
+        counts: BTreeMap::from([("products".to_owned(), products)]),
+    };
+    let seeded = operator
+        .carry_out(seed, &mut |progress| bar.set_position(progress.done))
+        .await;
     bar.finish_and_clear();
     seeded.map_err(|problem| failure("the demonstration", problem))?;
     Ok(true)
@@ -173,7 +196,11 @@ fn watch(kernel: Arc<Kernel>, plugins: &Path, output: crate::output::Output) -> 
     tokio::spawn(async move {
         let (sender, mut changes) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            for path in event.into_iter().filter(|event| !event.kind.is_access()).flat_map(|event| event.paths) {
+            for path in event
+                .into_iter()
+                .filter(|event| !event.kind.is_access())
+                .flat_map(|event| event.paths)
+            {
                 let _ = sender.send(path);
             }
         });
@@ -187,7 +214,9 @@ fn watch(kernel: Arc<Kernel>, plugins: &Path, output: crate::output::Output) -> 
             while let Ok(Some(path)) = tokio::time::timeout(SETTLE, changes.recv()).await {
                 touched.insert(path);
             }
-            let folders = plugin_folders(&plugins).into_iter().filter_map(|folder| folder.canonicalize().ok());
+            let folders = plugin_folders(&plugins)
+                .into_iter()
+                .filter_map(|folder| folder.canonicalize().ok());
             for folder in folders.filter(|folder| touched.iter().any(|path| path.starts_with(folder))) {
                 rebuild(&operator, &folder, output).await;
             }
@@ -200,7 +229,10 @@ async fn rebuild(operator: &Operator, folder: &Path, output: crate::output::Outp
         let folder = folder.to_owned();
         let name = name_of(&folder);
         let context = Context { config: None, output };
-        (tokio::task::spawn_blocking(move || build_one(&folder, &context)).await, name)
+        (
+            tokio::task::spawn_blocking(move || build_one(&folder, &context)).await,
+            name,
+        )
     };
     let outcome = match built {
         Ok(Ok(package)) => swap_in(operator, &package).await,

@@ -21,15 +21,28 @@ pub async fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
     let running = matches!(control::connect(&config.data_dir).await, Ok(Some(_)));
     let mut findings = vec![finding("configuration", Ok("valid".to_owned()))];
     findings.push(finding("data folder", data_folder(&config)));
-    findings.push(finding("kernel", Ok(if running { "running" } else { "not running" }.to_owned())));
+    findings.push(finding(
+        "kernel",
+        Ok(if running { "running" } else { "not running" }.to_owned()),
+    ));
     if !running {
-        findings.push(finding("http port", port(&config.http.host, config.http.port, "http.port")));
+        findings.push(finding(
+            "http port",
+            port(&config.http.host, config.http.port, "http.port"),
+        ));
     }
     findings.push(finding("database", database(&config).await));
     findings.push(finding("plugin compiler", plugin_compiler()));
     let bad = findings.iter().any(|finding| finding["ok"] == false);
-    context.output.list(&json!({ "items": findings }), &[("check", "check"), ("ok", "ok"), ("finding", "finding")]);
-    if bad { Err(Failure::new(Exit::Failed, "something needs to be fixed: see above")) } else { Ok(Exit::Ok) }
+    context.output.list(
+        &json!({ "items": findings }),
+        &[("check", "check"), ("ok", "ok"), ("finding", "finding")],
+    );
+    if bad {
+        Err(Failure::new(Exit::Failed, "something needs to be fixed: see above"))
+    } else {
+        Ok(Exit::Ok)
+    }
 }
 
 fn finding(check: &str, outcome: Result<String, String>) -> Value {
@@ -46,7 +59,12 @@ fn data_folder(config: &Config) -> Result<String, String> {
             let probe = folder.join(".doctor");
             std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(probe))
         })
-        .map_err(|error| format!("{} can't be written ({error}): set data_dir, or its rights", folder.display()))?;
+        .map_err(|error| {
+            format!(
+                "{} can't be written ({error}): set data_dir, or its rights",
+                folder.display()
+            )
+        })?;
     Ok(format!("{} can be written", folder.display()))
 }
 
@@ -58,9 +76,15 @@ fn port(host: &str, port: u16, key: &str) -> Result<String, String> {
 
 async fn database(config: &Config) -> Result<String, String> {
     let asked = Instant::now();
-    let migrations = migrate::status(config).await.map_err(|error| format!("{error:#}: check sql.url"))?;
+    let migrations = migrate::status(config)
+        .await
+        .map_err(|error| format!("{error:#}: check sql.url"))?;
     let latency = asked.elapsed().as_millis();
-    match migrations.iter().filter(|migration| migration.applied_at.is_none()).count() {
+    match migrations
+        .iter()
+        .filter(|migration| migration.applied_at.is_none())
+        .count()
+    {
         0 => Ok(format!("reached in {latency} ms and at this version")),
         missing => Err(format!("{missing} migrations have not run: commerce migrate up")),
     }

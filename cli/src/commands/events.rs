@@ -64,22 +64,42 @@ const DELIVERIES: &[Column] = &[
 
 pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     let request = match command {
-        Command::List(List { store, state, limit, after }) => Request::EventsList { store, state, limit, after },
-        Command::DeadLetters { store, limit } => {
-            Request::EventsList { store, state: Some("dead".to_owned()), limit, after: None }
-        }
+        Command::List(List {
+            store,
+            state,
+            limit,
+            after,
+        }) => Request::EventsList {
+            store,
+            state,
+            limit,
+            after,
+        },
+        Command::DeadLetters { store, limit } => Request::EventsList {
+            store,
+            state: Some("dead".to_owned()),
+            limit,
+            after: None,
+        },
         Command::Replay { id } => Request::EventsReplay { id },
         Command::Skip { id } => Request::EventsSkip { id },
     };
     let lists = matches!(request, Request::EventsList { .. });
     let answer = Desk::open(context).await?.carry_out(request).await?;
-    if lists { context.output.list(&answer, DELIVERIES) } else { context.output.show(&answer) }
+    if lists {
+        context.output.list(&answer, DELIVERIES)
+    } else {
+        context.output.show(&answer)
+    }
     Ok(Exit::Ok)
 }
 
 pub async fn jobs(args: JobsArgs, context: &Context) -> Result<Exit, Failure> {
     let JobsArgs { store, limit, after } = args;
-    let answer = Desk::open(context).await?.carry_out(Request::JobsList { store, limit, after }).await?;
+    let answer = Desk::open(context)
+        .await?
+        .carry_out(Request::JobsList { store, limit, after })
+        .await?;
     context.output.list(
         &answer,
         &[

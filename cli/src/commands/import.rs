@@ -64,7 +64,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         None => desk.only_store().await?,
     };
     let pass = async |desk: &mut Desk, dry_run: bool| {
-        let step = if dry_run { format!("checking {}", args.resource) } else { format!("importing {}", args.resource) };
+        let step = if dry_run {
+            format!("checking {}", args.resource)
+        } else {
+            format!("importing {}", args.resource)
+        };
         let bar = context.output.progress(&step, Some(total));
         let report = import(desk, &args, &store, dry_run, |rows| bar.set_position(rows)).await;
         bar.finish_and_clear();
@@ -82,8 +86,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     print(&report, context);
     match (report.errors.is_empty(), stopped) {
         (true, _) => Ok(Exit::Ok),
-        (false, true) => Err(Failure::new(Exit::Failed, "nothing was imported, because some rows are wrong")
-            .remedy("mend the rows above, or import the others with --on-error skip")),
+        (false, true) => Err(
+            Failure::new(Exit::Failed, "nothing was imported, because some rows are wrong")
+                .remedy("mend the rows above, or import the others with --on-error skip"),
+        ),
         (false, false) => Ok(Exit::Partial),
     }
 }
@@ -96,8 +102,16 @@ async fn import(
     on_rows: impl Fn(u64),
 ) -> Result<Report, Failure> {
     let mut reader = reader(&args.file)?;
-    let header: Vec<String> = reader.headers().map_err(|e| malformed(&args.file, &e))?.iter().map(str::to_owned).collect();
-    let mut report = Report { dry_run, ..Report::default() };
+    let header: Vec<String> = reader
+        .headers()
+        .map_err(|e| malformed(&args.file, &e))?
+        .iter()
+        .map(str::to_owned)
+        .collect();
+    let mut report = Report {
+        dry_run,
+        ..Report::default()
+    };
     let mut waiting: Vec<Value> = Vec::new();
     let mut records = reader.records();
     loop {
@@ -134,7 +148,9 @@ async fn import(
         report.created += answer["created"].as_u64().unwrap_or(0);
         report.updated += answer["updated"].as_u64().unwrap_or(0);
         report.unchanged += answer["unchanged"].as_u64().unwrap_or(0);
-        report.errors.extend(answer["errors"].as_array().cloned().unwrap_or_default());
+        report
+            .errors
+            .extend(answer["errors"].as_array().cloned().unwrap_or_default());
         waiting.drain(..consumed.min(waiting.len()));
         on_rows(report.rows);
         if last {
@@ -151,7 +167,10 @@ fn print(report: &Report, context: &Context) {
     }
     for error in &report.errors {
         let line = error["line"].as_u64().unwrap_or(0);
-        output.note(&format!("line {line}: {}", error["message"].as_str().unwrap_or("wrong")));
+        output.note(&format!(
+            "line {line}: {}",
+            error["message"].as_str().unwrap_or("wrong")
+        ));
     }
     let done = if report.dry_run { "would be" } else { "were" };
     output.text(&format!(
@@ -165,21 +184,32 @@ fn reader(path: &Path) -> Result<csv::Reader<BufReader<File>>, Failure> {
         Failure::new(Exit::NotFound, format!("can't read {}: {error}", path.display()))
             .remedy("check the file's name; it must be a CSV file with a header line")
     })?;
-    Ok(csv::ReaderBuilder::new().flexible(true).from_reader(BufReader::new(file)))
+    Ok(csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(BufReader::new(file)))
 }
 
 fn count_records(path: &Path) -> Result<u64, Failure> {
     let mut record = csv::ByteRecord::new();
     let mut reader = reader(path)?;
     let mut count = 0;
-    while reader.read_byte_record(&mut record).map_err(|error| malformed(path, &error))? {
+    while reader
+        .read_byte_record(&mut record)
+        .map_err(|error| malformed(path, &error))?
+    {
         count += 1;
     }
     Ok(count)
 }
 
 fn malformed(path: &Path, error: &csv::Error) -> Failure {
-    let line = error.position().map(|p| format!(" line {}:", p.line())).unwrap_or_default();
-    Failure::new(Exit::Failed, format!("{}:{line} not a CSV record: {error}", path.display()))
-        .remedy("save the file as UTF-8 CSV and try again")
+    let line = error
+        .position()
+        .map(|p| format!(" line {}:", p.line()))
+        .unwrap_or_default();
+    Failure::new(
+        Exit::Failed,
+        format!("{}:{line} not a CSV record: {error}", path.display()),
+    )
+    .remedy("save the file as UTF-8 CSV and try again")
 }

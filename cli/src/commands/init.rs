@@ -18,7 +18,10 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let path = context.config.clone().unwrap_or_else(|| PathBuf::from("commerce.toml"));
     if path.exists() && !args.force {
-        context.output.note(&format!("{} exists and stays as it is (--force writes it anew)", path.display()));
+        context.output.note(&format!(
+            "{} exists and stays as it is (--force writes it anew)",
+            path.display()
+        ));
     } else {
         std::fs::write(&path, commerce_kernel::config::DEFAULT_FILE)
             .map_err(|error| Failure::new(Exit::Failed, format!("can't write {}: {error}", path.display())))?;
@@ -26,8 +29,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let config = load_config(context)?;
     let data_dir = config.data_dir.clone();
-    commerce_kernel::kernel::migrate::up(&config).await.map_err(unreachable_database)?;
+    commerce_kernel::kernel::migrate::up(&config)
+        .await
+        .map_err(unreachable_database)?;
     drop(open_kernel(config).await?);
-    context.output.text(&format!("ready: data in {}; next: commerce store create, commerce serve", data_dir.display()));
+    context.output.text(&format!(
+        "ready: data in {}; next: commerce store create, commerce serve",
+        data_dir.display()
+    ));
     Ok(Exit::Ok)
 }

@@ -17,8 +17,10 @@ pub enum Kind {
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Create an API key. It is shown this once.
-    #[command(after_help = "Example: commerce key create --store jakarta --kind secret --name warehouse \
-                            --permission product.write")]
+    #[command(
+        after_help = "Example: commerce key create --store jakarta --kind secret --name warehouse \
+                            --permission product.write"
+    )]
     Create {
         #[arg(long)]
         store: String,
@@ -51,12 +53,22 @@ pub enum Command {
 
 pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     let request = match command {
-        Command::Create { store, kind, name, permissions } => {
+        Command::Create {
+            store,
+            kind,
+            name,
+            permissions,
+        } => {
             let kind = match kind {
                 Kind::Publishable => KeyKind::Publishable,
                 Kind::Secret => KeyKind::Secret,
             };
-            Request::KeyCreate { store, kind, name, permissions }
+            Request::KeyCreate {
+                store,
+                kind,
+                name,
+                permissions,
+            }
         }
         Command::List { store } => {
             let answer = Desk::open(context).await?.carry_out(Request::KeyList { store }).await?;

@@ -39,24 +39,35 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             let migrations = migrate::status(&config).await.map_err(unreachable_database)?;
             let missing = migrations.iter().any(|migration| migration.applied_at.is_none());
             let items = migrations.iter().map(|migration| {
-                let applied_at = migration.applied_at.and_then(|time| time.text()).map(|text| text.to_string());
+                let applied_at = migration
+                    .applied_at
+                    .and_then(|time| time.text())
+                    .map(|text| text.to_string());
                 json!({ "name": migration.name, "applied_at": applied_at })
             });
-            output.list(&json!({ "items": items.collect::<Vec<_>>() }), &[("name", "name"), ("applied", "applied_at")]);
+            output.list(
+                &json!({ "items": items.collect::<Vec<_>>() }),
+                &[("name", "name"), ("applied", "applied_at")],
+            );
             Ok(if missing { Exit::Conflict } else { Exit::Ok })
         }
         Command::Plan => {
             let migrations = migrate::status(&config).await.map_err(unreachable_database)?;
             let missing = migrations.iter().filter(|migration| migration.applied_at.is_none());
-            let items: Vec<_> =
-                missing.map(|migration| json!({ "name": migration.name, "sql": migration.text })).collect();
+            let items: Vec<_> = missing
+                .map(|migration| json!({ "name": migration.name, "sql": migration.text }))
+                .collect();
             if output.json {
                 output.value(&json!({ "items": items }));
             } else if items.is_empty() {
                 output.note("nothing would run: the database is at this version");
             }
             for item in &items {
-                output.text(&format!("-- {}\n{}", item["name"].as_str().unwrap_or(""), item["sql"].as_str().unwrap_or("")));
+                output.text(&format!(
+                    "-- {}\n{}",
+                    item["name"].as_str().unwrap_or(""),
+                    item["sql"].as_str().unwrap_or("")
+                ));
             }
             Ok(Exit::Ok)
         }

@@ -15,7 +15,10 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let answer = Desk::open(context).await?.carry_out(Request::OpenApi { store: args.store }).await?;
+    let answer = Desk::open(context)
+        .await?
+        .carry_out(Request::OpenApi { store: args.store })
+        .await?;
     context.output.value(&answer);
     Ok(Exit::Ok)
 }

@@ -71,7 +71,9 @@ pub enum Command {
         yes: bool,
     },
     /// Show a plugin's settings in a store, or set them.
-    #[command(after_help = "Example: commerce plugin settings flat_rate --store jakarta --set '{\"free_above\": 500000}'")]
+    #[command(
+        after_help = "Example: commerce plugin settings flat_rate --store jakarta --set '{\"free_above\": 500000}'"
+    )]
     Settings {
         name: String,
         #[arg(long)]
@@ -118,7 +120,9 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         }
         Command::Inspect { name } => {
             let request = if Path::new(&name).exists() {
-                Request::PluginPreview { package: read_package(Path::new(&name), context)? }
+                Request::PluginPreview {
+                    package: read_package(Path::new(&name), context)?,
+                }
             } else {
                 Request::PluginInspect { name }
             };
@@ -164,24 +168,42 @@ fn build(folders: Vec<PathBuf>, all: bool, context: &Context) -> Result<Exit, Fa
     let built = if all {
         build_together(&plugins_of_project(), context)?
     } else {
-        let folders = if folders.is_empty() { vec![PathBuf::from(".")] } else { folders };
-        folders.iter().map(|folder| build_one(folder, context)).collect::<Result<_, _>>()?
+        let folders = if folders.is_empty() {
+            vec![PathBuf::from(".")]
+        } else {
+            folders
+        };
+        folders
+            .iter()
+            .map(|folder| build_one(folder, context))
+            .collect::<Result<_, _>>()?
     };
-    let items: Vec<Value> = built.iter().map(|path| json!({ "package": path, "bytes": size(path) })).collect();
-    context.output.list(&json!({ "items": items }), &[("package", "package"), ("bytes", "bytes")]);
+    let items: Vec<Value> = built
+        .iter()
+        .map(|path| json!({ "package": path, "bytes": size(path) }))
+        .collect();
+    context.output.list(
+        &json!({ "items": items }),
+        &[("package", "package"), ("bytes", "bytes")],
+    );
     Ok(Exit::Ok)
 }
 
 /// The plugins of this repository: those that ship first, then examples and what only tests install.
 fn plugins_of_project() -> Vec<PathBuf> {
-    ["plugins", "examples", "tests/hostile"].iter().flat_map(|folder| plugin_folders(Path::new(folder))).collect()
+    ["plugins", "examples", "tests/hostile"]
+        .iter()
+        .flat_map(|folder| plugin_folders(Path::new(folder)))
+        .collect()
 }
 
 /// The folders directly inside of this one that hold a plugin, by name.
 pub fn plugin_folders(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| path.join("plugin.toml").exists()).collect();
+    let mut folders: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join("plugin.toml").exists())
+        .collect();
     folders.sort();
     folders
 }
@@ -206,7 +228,11 @@ pub fn build_together(folders: &[PathBuf], context: &Context) -> Result<Vec<Path
 }
 
 pub fn read_package(path: &Path, context: &Context) -> Result<Vec<u8>, Failure> {
-    let file = if path.is_dir() { build_one(path, context)? } else { path.to_owned() };
+    let file = if path.is_dir() {
+        build_one(path, context)?
+    } else {
+        path.to_owned()
+    };
     std::fs::read(&file).map_err(|error| {
         Failure::new(Exit::NotFound, format!("can't read {}: {error}", file.display()))
             .remedy("name a .wasm package or a plugin's folder")
@@ -216,7 +242,11 @@ pub fn read_package(path: &Path, context: &Context) -> Result<Vec<u8>, Failure> 
 async fn install(args: Package, upgrade: bool, context: &Context) -> Result<Exit, Failure> {
     let package = read_package(&args.package, context)?;
     let mut desk = Desk::open(context).await?;
-    let preview = desk.carry_out(Request::PluginPreview { package: package.clone() }).await?;
+    let preview = desk
+        .carry_out(Request::PluginPreview {
+            package: package.clone(),
+        })
+        .await?;
     if args.dry_run {
         context.output.value(&preview);
         return Ok(Exit::Ok);
@@ -225,8 +255,16 @@ async fn install(args: Package, upgrade: bool, context: &Context) -> Result<Exit
     let name = preview["name"].as_str().unwrap_or("plugin").to_owned();
     let version = preview["version"].as_str().unwrap_or("?").to_owned();
     let verb = if upgrade { "Upgrading to" } else { "Installing" };
-    context.output.confirm(&format!("{verb} {name} {version} with these rights"), args.yes)?;
-    let answer = desk.carry_out(Request::PluginInstall { package, grants: Grants::All, upgrade }).await?;
+    context
+        .output
+        .confirm(&format!("{verb} {name} {version} with these rights"), args.yes)?;
+    let answer = desk
+        .carry_out(Request::PluginInstall {
+            package,
+            grants: Grants::All,
+            upgrade,
+        })
+        .await?;
     context.output.show(&answer);
     Ok(Exit::Ok)
 }

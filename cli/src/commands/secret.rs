@@ -41,14 +41,30 @@ pub enum Command {
 
 pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     let request = match command {
-        Command::Set { plugin, name, store, value } => {
-            Request::SecretSet { plugin, name, store, value: secret_input(value, "the secret")? }
-        }
+        Command::Set {
+            plugin,
+            name,
+            store,
+            value,
+        } => Request::SecretSet {
+            plugin,
+            name,
+            store,
+            value: secret_input(value, "the secret")?,
+        },
         Command::List { plugin, store } => {
-            let answer = Desk::open(context).await?.carry_out(Request::SecretList { plugin, store }).await?;
+            let answer = Desk::open(context)
+                .await?
+                .carry_out(Request::SecretList { plugin, store })
+                .await?;
             context.output.list(
                 &answer,
-                &[("plugin", "plugin"), ("name", "name"), ("store", "store"), ("changed", "updated_at")],
+                &[
+                    ("plugin", "plugin"),
+                    ("name", "name"),
+                    ("store", "store"),
+                    ("changed", "updated_at"),
+                ],
             );
             return Ok(Exit::Ok);
         }

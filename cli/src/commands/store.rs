@@ -10,8 +10,10 @@ use crate::output::secret_input;
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Create a store with its owner. A running kernel serves it at once.
-    #[command(after_help = "Example: commerce store create jakarta --name 'Toko Jakarta' --currency IDR \
-                            --owner-email owner@example.com --owner-password - < password.txt")]
+    #[command(
+        after_help = "Example: commerce store create jakarta --name 'Toko Jakarta' --currency IDR \
+                            --owner-email owner@example.com --owner-password - < password.txt"
+    )]
     Create(Create),
     /// List the stores.
     #[command(visible_alias = "ls", after_help = "Example: commerce store list --json")]
@@ -78,7 +80,13 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             let answer = Desk::open(context).await?.carry_out(Request::StoreList).await?;
             output.list(
                 &answer,
-                &[("slug", "slug"), ("name", "name"), ("currency", "currency"), ("status", "status"), ("id", "id")],
+                &[
+                    ("slug", "slug"),
+                    ("name", "name"),
+                    ("currency", "currency"),
+                    ("status", "status"),
+                    ("id", "id"),
+                ],
             );
             return Ok(Exit::Ok);
         }

@@ -89,28 +89,66 @@ pub enum Command {
 pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     let output = &context.output;
     let request = match command {
-        Command::Create { named: Named { store, email }, role, password } => {
-            Request::UserCreate { store, email, role, password: secret_input(password, "the password")? }
-        }
+        Command::Create {
+            named: Named { store, email },
+            role,
+            password,
+        } => Request::UserCreate {
+            store,
+            email,
+            role,
+            password: secret_input(password, "the password")?,
+        },
         Command::List { store, email } => {
-            let answer = Desk::open(context).await?.carry_out(Request::UserList { store, email }).await?;
+            let answer = Desk::open(context)
+                .await?
+                .carry_out(Request::UserList { store, email })
+                .await?;
             output.list(
                 &answer,
-                &[("email", "email"), ("roles", "roles"), ("verified", "verified"), ("status", "status"), ("id", "id")],
+                &[
+                    ("email", "email"),
+                    ("roles", "roles"),
+                    ("verified", "verified"),
+                    ("status", "status"),
+                    ("id", "id"),
+                ],
             );
             return Ok(Exit::Ok);
         }
-        Command::Password { named: Named { store, email }, password } => {
-            Request::UserSetPassword { store, email, password: secret_input(password, "the new password")? }
-        }
+        Command::Password {
+            named: Named { store, email },
+            password,
+        } => Request::UserSetPassword {
+            store,
+            email,
+            password: secret_input(password, "the new password")?,
+        },
         Command::Verify(Named { store, email }) => Request::UserVerify { store, email },
         Command::Suspend(Named { store, email }) => Request::UserSuspend { store, email },
         Command::Resume(Named { store, email }) => Request::UserResume { store, email },
-        Command::Grant { named: Named { store, email }, role } => Request::UserGrant { store, email, role },
-        Command::Revoke { named: Named { store, email }, role } => Request::UserRevoke { store, email, role },
-        Command::Role { role, permissions, store } => Request::RoleSet { store, role, permissions },
+        Command::Grant {
+            named: Named { store, email },
+            role,
+        } => Request::UserGrant { store, email, role },
+        Command::Revoke {
+            named: Named { store, email },
+            role,
+        } => Request::UserRevoke { store, email, role },
+        Command::Role {
+            role,
+            permissions,
+            store,
+        } => Request::RoleSet {
+            store,
+            role,
+            permissions,
+        },
         Command::Roles { store } => {
-            let answer = Desk::open(context).await?.carry_out(Request::RoleList { store }).await?;
+            let answer = Desk::open(context)
+                .await?
+                .carry_out(Request::RoleList { store })
+                .await?;
             output.list(&answer, &[("role", "name"), ("permissions", "permissions")]);
             return Ok(Exit::Ok);
         }

@@ -57,10 +57,7 @@ mod tests {
             list.answers[0].schema.as_ref().unwrap()["$ref"],
             "#/components/schemas/NotePage"
         );
-        assert_eq!(
-            descriptor.schemas["Note"]["properties"]["tags"]["type"],
-            "array"
-        );
+        assert_eq!(descriptor.schemas["Note"]["properties"]["tags"]["type"], "array");
 
         let functions: Vec<_> = descriptor
             .functions
@@ -69,9 +66,6 @@ mod tests {
             .collect();
         assert_eq!(functions, ["count", "rates", "import_csv", "seed"]);
         assert_eq!(descriptor.provides["shipping@1"], ["rates"]);
-        assert_eq!(
-            descriptor.settings.unwrap()["properties"]["keep_days"]["default"],
-            365
-        );
+        assert_eq!(descriptor.settings.unwrap()["properties"]["keep_days"]["default"], 365);
     }
 }

@@ -90,7 +90,9 @@ pub fn write(cx: &Context, Json(new): Json<NewNote>) -> Result<Created<Note>, Pr
         note.written_at
     )
     .execute()
-    .on_constraint("one_title", || Problem::conflict("title_taken", "You have a note of this title.").field("/title", "is taken"))?;
+    .on_constraint("one_title", || {
+        Problem::conflict("title_taken", "You have a note of this title.").field("/title", "is taken")
+    })?;
     events::publish(
         "written",
         &note.id,
@@ -98,12 +100,7 @@ pub fn write(cx: &Context, Json(new): Json<NewNote>) -> Result<Created<Note>, Pr
             note_id: note.id.clone(),
         },
     )?;
-    jobs::schedule(
-        "remind",
-        &note.id,
-        clock::now() + Duration::from_secs(86_400),
-        &note.id,
-    )?;
+    jobs::schedule("remind", &note.id, clock::now() + Duration::from_secs(86_400), &note.id)?;
     Ok(Created {
         location: format!("/api/tour/notes/{}", note.id),
         body: note,
@@ -120,11 +117,7 @@ pub struct NotePatch {
 
 /// Changes a note.
 #[patch("/api/tour/notes/{id}", access = customer, problems(404 = "unknown_note", 409 = "title_taken"))]
-pub fn change(
-    cx: &Context,
-    Path(id): Path<NoteId>,
-    Json(patch): Json<NotePatch>,
-) -> Result<Json<Note>, Problem> {
+pub fn change(cx: &Context, Path(id): Path<NoteId>, Json(patch): Json<NotePatch>) -> Result<Json<Note>, Problem> {
     let mut note = find(&id, account(cx)?)?;
     note.title = patch.title.unwrap_or(note.title);
     note.body = patch.body.over(note.body);
@@ -144,13 +137,7 @@ pub fn change(
 /// Removes a note.
 #[delete("/api/tour/notes/{id}", access = customer, problems(404 = "unknown_note"))]
 pub fn remove(cx: &Context, Path(id): Path<NoteId>) -> Result<NoContent, Problem> {
-    match sql!(
-        "delete from notes where id = $1 and account = $2",
-        id,
-        account(cx)?
-    )
-    .execute()?
-    {
+    match sql!("delete from notes where id = $1 and account = $2", id, account(cx)?).execute()? {
         0 => Err(unknown_note()),
         _ => {
             jobs::cancel("remind", &id)?;

@@ -42,11 +42,7 @@ struct Accepted {
 /// A day after a note was written, tells its author through the first plugin that can.
 #[job("remind")]
 pub fn remind(job: Job<NoteId>) -> Result<(), Problem> {
-    let note = sql!(
-        "select account, title from notes where id = $1",
-        job.payload
-    )
-    .optional::<(String, String)>()?;
+    let note = sql!("select account, title from notes where id = $1", job.payload).optional::<(String, String)>()?;
     let Some((account, title)) = note else {
         return Ok(());
     };
@@ -69,11 +65,7 @@ pub fn remind(job: Job<NoteId>) -> Result<(), Problem> {
 #[schedule("sweep", cron = "0 3 * * *")]
 pub fn sweep() -> Result<(), Problem> {
     let keep = Duration::from_secs(86_400) * settings::<crate::Settings>()?.keep_days;
-    let removed = sql!(
-        "delete from notes where written_at < $1",
-        clock::now() - keep
-    )
-    .execute()?;
+    let removed = sql!("delete from notes where written_at < $1", clock::now() - keep).execute()?;
     log::info!("removed {removed} old notes");
     Ok(())
 }
@@ -106,9 +98,7 @@ pub fn seed(wanted: Seed) -> Result<Seeded, Problem> {
     for number in wanted.from..wanted.from + wanted.count {
         create("user_demo", &format!("Note {number}"))?;
     }
-    Ok(Seeded {
-        created: wanted.count,
-    })
+    Ok(Seeded { created: wanted.count })
 }
 
 fn create(account: &str, title: &str) -> Result<u64, Problem> {

@@ -15,8 +15,7 @@ pub fn weather() -> Result<Json<Weather>, Problem> {
     if let Some(weather) = cache::get::<Weather>("weather")? {
         return Ok(Json(weather));
     }
-    let key = secret("weather_key")?
-        .ok_or_else(|| Problem::unavailable("The weather is not set up here."))?;
+    let key = secret("weather_key")?.ok_or_else(|| Problem::unavailable("The weather is not set up here."))?;
     let url = format!("https://api.example.com/weather?zone={}", store()?.timezone);
     let answer = http::get(url)
         .header("authorization", key)

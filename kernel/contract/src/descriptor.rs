@@ -131,8 +131,8 @@ pub struct Import {
     pub function: String,
 }
 
-/// The function takes `{"count": 100, "from": 0, "images": "https://…/demo"}` and creates the items `from..from+count` of a believable
-/// demonstration, the same for the same numbers; it answers `{"created": 100}`.
+/// The function takes `{"count": 100, "from": 0}` and creates the items `from..from+count` of a believable demonstration,
+/// the same for the same numbers; it answers `{"created": 100}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seed {
     /// What is counted: `products`.

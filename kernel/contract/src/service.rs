@@ -36,20 +36,11 @@ pub fn canonical_json(value: &Value) -> String {
             let sorted: BTreeMap<_, _> = members.iter().collect();
             let members: Vec<_> = sorted
                 .into_iter()
-                .map(|(key, value)| {
-                    format!("{}:{}", Value::from(key.as_str()), canonical_json(value))
-                })
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical_json(value)))
                 .collect();
             format!("{{{}}}", members.join(","))
         }
-        Value::Array(items) => format!(
-            "[{}]",
-            items
-                .iter()
-                .map(canonical_json)
-                .collect::<Vec<_>>()
-                .join(",")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical_json).collect::<Vec<_>>().join(",")),
         scalar => scalar.to_string(),
     }
 }

@@ -70,9 +70,7 @@ impl Access {
     }
 
     fn tidy(&self, now: Time) {
-        self.ended
-            .write()
-            .retain(|_, tokens_die_at| *tokens_die_at > now);
+        self.ended.write().retain(|_, tokens_die_at| *tokens_die_at > now);
     }
 }
 
@@ -117,10 +115,7 @@ impl Auth {
                 tokio::time::sleep(POLL).await;
                 let Some(inner) = weak.upgrade() else { return };
                 let began = Time::now();
-                match Auth(inner)
-                    .load_ended_sessions(Time(since.0 - OVERLAP_US))
-                    .await
-                {
+                match Auth(inner).load_ended_sessions(Time(since.0 - OVERLAP_US)).await {
                     Ok(()) => since = began,
                     Err(error) => {
                         tracing::warn!(%error, "ended sessions cannot be read; trying again")
@@ -136,9 +131,7 @@ impl Auth {
         let since = Time(since.0.max(now.0 - life_us));
         let text = "select id, revoked_at from kernel.sessions where revoked_at is not null and revoked_at >= $1";
         for row in self.0.sql.kernel().fetch_all(text, &args![since]).await? {
-            self.0
-                .access
-                .end(row.get(0)?, Time(row.get::<Time>(1)?.0 + life_us));
+            self.0.access.end(row.get(0)?, Time(row.get::<Time>(1)?.0 + life_us));
         }
         self.0.access.tidy(now);
         self.0.throttle.tidy(now.0);

@@ -98,8 +98,7 @@ impl Auth {
         let grant = match role {
             Some(role) => {
                 let row = args![store.number, account.id.clone(), role.to_owned()];
-                let insert =
-                    "insert into kernel.account_roles (store, account, role) values ($1, $2, $3)";
+                let insert = "insert into kernel.account_roles (store, account, role) values ($1, $2, $3)";
                 vec![KernelStatement::new(insert, row), Topic::Access.changed()]
             }
             None => Vec::new(),
@@ -155,9 +154,7 @@ impl Auth {
         let account = self.prepare_account(email, None, password).await?;
         let id = account.id.clone();
         self.insert_account(store, account, role).await?;
-        self.account_by_id(store, &id)
-            .await?
-            .ok_or_else(Problem::internal)
+        self.account_by_id(store, &id).await?.ok_or_else(Problem::internal)
     }
 
     pub async fn account(&self, store: &Store, address: &str) -> Result<Account, Problem> {
@@ -179,11 +176,7 @@ impl Auth {
         }
     }
 
-    pub(super) async fn account_by_id(
-        &self,
-        store: &Store,
-        id: &str,
-    ) -> Result<Option<Account>, Problem> {
+    pub(super) async fn account_by_id(&self, store: &Store, id: &str) -> Result<Option<Account>, Problem> {
         let text = "select id, email, name, verified_at, disabled_at, created_at, password_hash
                     from kernel.accounts where store = $1 and id = $2";
         match self
@@ -199,30 +192,15 @@ impl Auth {
     }
 
     /// The first thousand by address, from `email` on; operators look for one, and page no further.
-    pub async fn accounts(
-        &self,
-        store: &Store,
-        email: Option<&str>,
-    ) -> Result<Vec<Account>, Problem> {
+    pub async fn accounts(&self, store: &Store, email: Option<&str>) -> Result<Vec<Account>, Problem> {
         let text = "select id, email, name, verified_at, disabled_at, created_at, password_hash
                     from kernel.accounts where store = $1 and email >= $2 order by email limit 1000";
         let from = email.unwrap_or_default().trim().to_lowercase();
-        let rows = self
-            .0
-            .sql
-            .kernel()
-            .fetch_all(text, &args![store.number, &from])
-            .await?;
+        let rows = self.0.sql.kernel().fetch_all(text, &args![store.number, &from]).await?;
         let mut accounts = rows.iter().map(account_of).collect::<Result<Vec<_>, _>>()?;
         accounts.retain(|account| account.email.starts_with(&from));
         let text = "select account, role from kernel.account_roles where store = $1 order by account, role";
-        for row in self
-            .0
-            .sql
-            .kernel()
-            .fetch_all(text, &args![store.number])
-            .await?
-        {
+        for row in self.0.sql.kernel().fetch_all(text, &args![store.number]).await? {
             let (id, role): (String, String) = (row.get(0)?, row.get(1)?);
             if let Some(account) = accounts.iter_mut().find(|account| account.id == id) {
                 account.roles.push(role);
@@ -232,12 +210,7 @@ impl Auth {
     }
 
     /// Ends the account's sessions too: whoever knew the old password is out.
-    pub async fn set_password(
-        &self,
-        store: &Store,
-        email: &str,
-        password: Secret<String>,
-    ) -> Result<Account, Problem> {
+    pub async fn set_password(&self, store: &Store, email: &str, password: Secret<String>) -> Result<Account, Problem> {
         let account = self.account(store, email).await?;
         if let Some(message) = password_misfit(&password) {
             return Err(Problem::from(Code::InvalidBody).with_error("/password", message));
@@ -289,12 +262,7 @@ impl Auth {
         self.account(store, email).await
     }
 
-    pub async fn grant_role(
-        &self,
-        store: &Store,
-        email: &str,
-        role: &str,
-    ) -> Result<Account, Problem> {
+    pub async fn grant_role(&self, store: &Store, email: &str, role: &str) -> Result<Account, Problem> {
         let account = self.account(store, email).await?;
         let grant = KernelStatement::new(
             "insert into kernel.account_roles (store, account, role) values ($1, $2, $3)
@@ -305,12 +273,7 @@ impl Auth {
         self.account(store, email).await
     }
 
-    pub async fn revoke_role(
-        &self,
-        store: &Store,
-        email: &str,
-        role: &str,
-    ) -> Result<Account, Problem> {
+    pub async fn revoke_role(&self, store: &Store, email: &str, role: &str) -> Result<Account, Problem> {
         let account = self.account(store, email).await?;
         let revoke = KernelStatement::new(
             "delete from kernel.account_roles where store = $1 and account = $2 and role = $3",
@@ -321,12 +284,7 @@ impl Auth {
     }
 
     /// Creates the role, or replaces its permissions.
-    pub async fn set_role(
-        &self,
-        store: &Store,
-        role: &str,
-        permissions: &[String],
-    ) -> Result<(), Problem> {
+    pub async fn set_role(&self, store: &Store, role: &str, permissions: &[String]) -> Result<(), Problem> {
         check_role(role, permissions)?;
         let set = KernelStatement::new(
             "insert into kernel.roles (store, name, permissions) values ($1, $2, $3)
@@ -343,22 +301,14 @@ impl Auth {
     /// Names and permissions, by name.
     pub async fn roles(&self, store: &Store) -> Result<Vec<(String, BTreeSet<String>)>, Problem> {
         let text = "select name, permissions from kernel.roles where store = $1 order by name";
-        let rows = self
-            .0
-            .sql
-            .kernel()
-            .fetch_all(text, &args![store.number])
-            .await?;
+        let rows = self.0.sql.kernel().fetch_all(text, &args![store.number]).await?;
         rows.iter()
             .map(|row| Ok((row.get(0)?, access::permissions(row, 1)?)))
             .collect()
     }
 
     /// Carries out what other nodes must learn of, and loads it here.
-    pub(super) async fn change_access(
-        &self,
-        mut statements: Vec<KernelStatement>,
-    ) -> Result<(), Problem> {
+    pub(super) async fn change_access(&self, mut statements: Vec<KernelStatement>) -> Result<(), Problem> {
         statements.push(Topic::Access.changed());
         self.0
             .sql
@@ -376,8 +326,7 @@ impl Auth {
 
     async fn with_roles(&self, store: &Store, row: &Row) -> Result<Account, Problem> {
         let mut account = account_of(row)?;
-        let text =
-            "select role from kernel.account_roles where store = $1 and account = $2 order by role";
+        let text = "select role from kernel.account_roles where store = $1 and account = $2 order by role";
         for row in self
             .0
             .sql
@@ -409,9 +358,9 @@ fn check_role(role: &str, permissions: &[String]) -> Result<(), Problem> {
     let mut problem = Problem::from(Code::InvalidBody);
     let word = |text: &str| {
         (1..=63).contains(&text.len())
-            && text.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
-            })
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
     };
     if !word(role) {
         problem = problem.with_error("/role", "must be 1 to 63 of a-z, 0-9, _ and -");
@@ -421,10 +370,7 @@ fn check_role(role: &str, permissions: &[String]) -> Result<(), Problem> {
     }
     for (position, permission) in permissions.iter().enumerate() {
         if !is_permission(permission) {
-            problem = problem.with_error(
-                format!("/permissions/{position}"),
-                "must be like plugin.write, or *",
-            );
+            problem = problem.with_error(format!("/permissions/{position}"), "must be like plugin.write, or *");
         }
     }
     if problem.errors.is_empty() {

@@ -45,13 +45,8 @@ pub(super) fn is_key(text: &str) -> bool {
 
 impl Auth {
     /// One that carries no right of its own.
-    pub async fn create_publishable_key(
-        &self,
-        store: &Store,
-        name: &str,
-    ) -> Result<NewApiKey, Problem> {
-        self.create_key(store, ApiKeyKind::Publishable, name, &[])
-            .await
+    pub async fn create_publishable_key(&self, store: &Store, name: &str) -> Result<NewApiKey, Problem> {
+        self.create_key(store, ApiKeyKind::Publishable, name, &[]).await
     }
 
     pub async fn create_key(
@@ -98,12 +93,7 @@ impl Auth {
     pub async fn keys(&self, store: &Store) -> Result<Vec<Value>, Problem> {
         let text = "select id, kind, name, last4, permissions, created_at, revoked_at
                     from kernel.api_keys where store = $1 order by id";
-        let rows = self
-            .0
-            .sql
-            .kernel()
-            .fetch_all(text, &args![store.number])
-            .await?;
+        let rows = self.0.sql.kernel().fetch_all(text, &args![store.number]).await?;
         Ok(rows.iter().map(key_to_json).collect::<Result<_, _>>()?)
     }
 
@@ -113,16 +103,14 @@ impl Auth {
             "update kernel.api_keys set revoked_at = $3 where store = $1 and id = $2 and revoked_at is null",
             args![store.number, id.to_owned(), Time::now()],
         );
-        self.change_access(vec![revoke.expecting(1)])
-            .await
-            .map_err(|problem| {
-                let unknown = problem.is(Code::Conflict);
-                if unknown {
-                    Problem::not_found(format!("There is no key {id} in force."))
-                } else {
-                    problem
-                }
-            })
+        self.change_access(vec![revoke.expecting(1)]).await.map_err(|problem| {
+            let unknown = problem.is(Code::Conflict);
+            if unknown {
+                Problem::not_found(format!("There is no key {id} in force."))
+            } else {
+                problem
+            }
+        })
     }
 }
 
@@ -144,25 +132,16 @@ fn check_permissions(kind: ApiKeyKind, permissions: &[String]) -> Result<(), Pro
     let mut problem = Problem::from(Code::InvalidBody);
     match kind {
         ApiKeyKind::Publishable if !permissions.is_empty() => {
-            problem = problem.with_error(
-                "/permissions",
-                "a publishable key has none: make a secret one",
-            );
+            problem = problem.with_error("/permissions", "a publishable key has none: make a secret one");
         }
         ApiKeyKind::Secret if permissions.is_empty() => {
-            problem = problem.with_error(
-                "/permissions",
-                "must name at least one, such as plugin.read",
-            );
+            problem = problem.with_error("/permissions", "must name at least one, such as plugin.read");
         }
         _ => {}
     }
     for (position, permission) in permissions.iter().enumerate() {
         if !accounts::is_permission(permission) {
-            problem = problem.with_error(
-                format!("/permissions/{position}"),
-                "must be like plugin.write, or *",
-            );
+            problem = problem.with_error(format!("/permissions/{position}"), "must be like plugin.write, or *");
         }
     }
     if problem.errors.is_empty() {

@@ -32,11 +32,7 @@ impl Auth {
                 args![store, account.id.clone(), name.clone(), now],
             ));
         }
-        if let Some(email) = wanted
-            .email
-            .as_ref()
-            .filter(|email| **email != account.email)
-        {
+        if let Some(email) = wanted.email.as_ref().filter(|email| **email != account.email) {
             statements.push(KernelStatement::new(
                 "update kernel.accounts set email = $3, verified_at = null, updated_at = $4 where store = $1 and id = $2",
                 args![store, account.id.clone(), email.clone(), now],
@@ -56,9 +52,7 @@ impl Auth {
             .transaction(statements)
             .await
             .map_err(|error| match error {
-                SqlError::Constraint(violated) if violated.kind == ConstraintKind::Unique => {
-                    Code::EmailTaken.into()
-                }
+                SqlError::Constraint(violated) if violated.kind == ConstraintKind::Unique => Code::EmailTaken.into(),
                 other => Problem::from(other),
             })?;
         let account = self.own_account(&asked).await?;
@@ -101,18 +95,10 @@ impl Auth {
         account: &Account,
         given: Option<Secret<String>>,
     ) -> Result<(), Problem> {
-        let refused = |message: &str| {
-            Problem::from(Code::InvalidBody).with_error("/current_password", message)
-        };
-        let given =
-            given.ok_or_else(|| refused("is needed to change the address or the password"))?;
+        let refused = |message: &str| Problem::from(Code::InvalidBody).with_error("/current_password", message);
+        let given = given.ok_or_else(|| refused("is needed to change the address or the password"))?;
         let attempt = self.attempt(asked.store, &account.email, asked.address)?;
-        match self
-            .0
-            .passwords
-            .verify(given, account.password_hash.as_deref())
-            .await?
-        {
+        match self.0.passwords.verify(given, account.password_hash.as_deref()).await? {
             Verdict::Right | Verdict::Outdated => self.succeeded(attempt).await,
             Verdict::Wrong => {
                 self.failed(attempt).await?;
@@ -137,9 +123,7 @@ impl Wanted {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text.clone()),
             Some(_) => {
-                problem = problem
-                    .clone()
-                    .with_error(format!("/{name}"), "must be a text");
+                problem = problem.clone().with_error(format!("/{name}"), "must be a text");
                 None
             }
         };
@@ -148,9 +132,7 @@ impl Wanted {
         let current_password = text("current_password").map(Secret::new);
         let email = email.map(|given| {
             email::normalised(&given).unwrap_or_else(|| {
-                problem = problem
-                    .clone()
-                    .with_error("/email", "must be an e-mail address");
+                problem = problem.clone().with_error("/email", "must be an e-mail address");
                 String::new()
             })
         });

@@ -90,12 +90,7 @@ pub type Answer = Result<(u16, Value), Problem>;
 
 impl Auth {
     /// Makes the first signing key where there is none, and follows what other nodes change.
-    pub async fn open(
-        sql: Sql,
-        config: AuthConfig,
-        master: MasterKey,
-        versions: &Versions,
-    ) -> anyhow::Result<Self> {
+    pub async fn open(sql: Sql, config: AuthConfig, master: MasterKey, versions: &Versions) -> anyhow::Result<Self> {
         let auth = Self(Arc::new(Inner {
             passwords: Passwords::new(&config)?,
             throttle: Throttle::new(&config),
@@ -134,11 +129,7 @@ impl Auth {
     }
 
     /// Who asks. None without credentials, and with a publishable key: that one only names the store.
-    pub fn authenticate(
-        &self,
-        store: &Store,
-        headers: &HeaderMap,
-    ) -> Result<Option<Caller>, Problem> {
+    pub fn authenticate(&self, store: &Store, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
         match (bearer(headers)?, one(headers, "x-api-key")?) {
             (Some(token), None) if api_keys::is_key(token) => self.key_caller(store, token),
             (None, Some(key)) => self.key_caller(store, key),
@@ -199,11 +190,7 @@ impl Auth {
     }
 
     fn key_caller(&self, store: &Store, key: &str) -> Result<Option<Caller>, Problem> {
-        let known = self
-            .0
-            .access
-            .key(key)
-            .filter(|known| known.store == store.number);
+        let known = self.0.access.key(key).filter(|known| known.store == store.number);
         let known = known.ok_or_else(|| Problem::from(Code::InvalidKey))?;
         Ok(match known.kind {
             ApiKeyKind::Publishable => None,
@@ -260,9 +247,6 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Proble
             .to_str()
             .map(Some)
             .map_err(|_| Problem::new(Code::InvalidHeader, format!("{name} must be ASCII."))),
-        (Some(_), Some(_)) => Err(Problem::new(
-            Code::InvalidHeader,
-            format!("Send {name} once."),
-        )),
+        (Some(_), Some(_)) => Err(Problem::new(Code::InvalidHeader, format!("Send {name} once."))),
     }
 }

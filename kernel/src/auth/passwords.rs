@@ -83,22 +83,15 @@ impl Passwords {
     }
 
     /// `stored`: the account's hash, or none where there is no such account; both take the same time.
-    pub async fn verify(
-        &self,
-        password: Secret<String>,
-        stored: Option<&str>,
-    ) -> Result<Verdict, Problem> {
+    pub async fn verify(&self, password: Secret<String>, stored: Option<&str>) -> Result<Verdict, Problem> {
         let exists = stored.is_some();
         let stored = stored.unwrap_or(&self.nobodys).to_owned();
         let current = stored.starts_with(&self.prefix);
         let argon2 = self.argon2.clone();
         let compare = move || {
             // Computed with the parameters that the stored hash names.
-            PasswordHash::new(&stored).is_ok_and(|hash| {
-                argon2
-                    .verify_password(password.expose().as_bytes(), &hash)
-                    .is_ok()
-            })
+            PasswordHash::new(&stored)
+                .is_ok_and(|hash| argon2.verify_password(password.expose().as_bytes(), &hash).is_ok())
         };
         let matches = self.in_turn(compare).await?;
         Ok(match (exists && matches, current) {
@@ -108,22 +101,10 @@ impl Passwords {
         })
     }
 
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let overloaded = || Problem::from(Code::Overloaded).retry_after(1);
-        let admitted = self
-            .admitted
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| overloaded())?;
-        let running = self
-            .running
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| overloaded())?;
+        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| overloaded())?;
+        let running = self.running.clone().acquire_owned().await.map_err(|_| overloaded())?;
         let result = tokio::task::spawn_blocking(move || {
             // Held by the thread and not by the request: a client that hangs up makes no room for another hash.
             let _turn = (admitted, running);
@@ -171,24 +152,15 @@ mod tests {
         let hash = passwords.hash(secret("correct horse")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
         assert_eq!(
-            passwords
-                .verify(secret("correct horse"), Some(&hash))
-                .await
-                .unwrap(),
+            passwords.verify(secret("correct horse"), Some(&hash)).await.unwrap(),
             Verdict::Right
         );
         assert_eq!(
-            passwords
-                .verify(secret("correct cow"), Some(&hash))
-                .await
-                .unwrap(),
+            passwords.verify(secret("correct cow"), Some(&hash)).await.unwrap(),
             Verdict::Wrong
         );
         assert_eq!(
-            passwords
-                .verify(secret("anything"), Some("damaged"))
-                .await
-                .unwrap(),
+            passwords.verify(secret("anything"), Some("damaged")).await.unwrap(),
             Verdict::Wrong
         );
     }
@@ -197,10 +169,7 @@ mod tests {
     async fn nobodys_password_opens_nothing() {
         let passwords = Passwords::new(&config()).unwrap();
         assert_eq!(
-            passwords
-                .verify(secret("nobody has this"), None)
-                .await
-                .unwrap(),
+            passwords.verify(secret("nobody has this"), None).await.unwrap(),
             Verdict::Wrong
         );
     }
@@ -215,9 +184,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!(
-            new.verify(secret("correct horse"), Some(&hash))
-                .await
-                .unwrap(),
+            new.verify(secret("correct horse"), Some(&hash)).await.unwrap(),
             Verdict::Outdated
         );
     }
@@ -226,11 +193,8 @@ mod tests {
     async fn more_hashes_than_may_wait_are_told_to_come_back() {
         let passwords = one_at_a_time(1);
         let (running, waiting) = (passwords.clone(), passwords.clone());
-        let running = tokio::spawn(async move {
-            running
-                .in_turn(|| std::thread::sleep(Duration::from_millis(300)))
-                .await
-        });
+        let running =
+            tokio::spawn(async move { running.in_turn(|| std::thread::sleep(Duration::from_millis(300))).await });
         tokio::time::sleep(Duration::from_millis(50)).await;
         let waiting = tokio::spawn(async move { waiting.hash(secret("correct horse")).await });
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -238,10 +202,7 @@ mod tests {
         let start = Instant::now();
         let refused = passwords.hash(secret("correct horse")).await.unwrap_err();
         assert!(start.elapsed() < Duration::from_millis(100));
-        assert_eq!(
-            (refused.status, refused.retry_after_seconds),
-            (503, Some(1))
-        );
+        assert_eq!((refused.status, refused.retry_after_seconds), (503, Some(1)));
         running.await.unwrap().unwrap();
         waiting.await.unwrap().unwrap();
     }
@@ -250,21 +211,12 @@ mod tests {
     async fn a_client_that_hangs_up_makes_no_room_for_another_hash() {
         let passwords = one_at_a_time(0);
         let gone = passwords.clone();
-        let request = tokio::spawn(async move {
-            gone.in_turn(|| std::thread::sleep(Duration::from_millis(300)))
-                .await
-        });
+        let request =
+            tokio::spawn(async move { gone.in_turn(|| std::thread::sleep(Duration::from_millis(300))).await });
         tokio::time::sleep(Duration::from_millis(50)).await;
         request.abort();
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(
-            passwords
-                .hash(secret("correct horse"))
-                .await
-                .unwrap_err()
-                .status,
-            503
-        );
+        assert_eq!(passwords.hash(secret("correct horse")).await.unwrap_err().status, 503);
     }
 
     /// Both take the same path; only which hash is compared differs. Measured loosely, because machines are busy.
@@ -280,18 +232,12 @@ mod tests {
         let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
         for _ in 0..7 {
             let start = Instant::now();
-            passwords
-                .verify(secret("guess guess"), Some(&hash))
-                .await
-                .unwrap();
+            passwords.verify(secret("guess guess"), Some(&hash)).await.unwrap();
             known = known.min(start.elapsed());
             let start = Instant::now();
             passwords.verify(secret("guess guess"), None).await.unwrap();
             unknown = unknown.min(start.elapsed());
         }
-        assert!(
-            unknown * 3 > known && known * 3 > unknown,
-            "{known:?} {unknown:?}"
-        );
+        assert!(unknown * 3 > known && known * 3 > unknown, "{known:?} {unknown:?}");
     }
 }

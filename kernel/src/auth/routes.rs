@@ -25,18 +25,36 @@ pub fn routes() -> Vec<Route> {
         Route {
             body: Some(reference("Credentials")),
             answers: vec![answer(200, "The account, signed in", Some("SignedIn"))],
-            problems: problems(&[Code::InvalidCredentials, Code::AccountSuspended, Code::RateLimited, Code::Overloaded]),
+            problems: problems(&[
+                Code::InvalidCredentials,
+                Code::AccountSuspended,
+                Code::RateLimited,
+                Code::Overloaded,
+            ]),
             ..route(LOGIN, "POST", "/api/auth/login", "Sign in")
         },
         Route {
             body: Some(reference("RefreshToken")),
-            answers: vec![answer(200, "New tokens; the refresh token sent is used up", Some("SignedIn"))],
+            answers: vec![answer(
+                200,
+                "New tokens; the refresh token sent is used up",
+                Some("SignedIn"),
+            )],
             problems: problems(&[Code::InvalidToken, Code::TokenExpired]),
-            ..route(REFRESH, "POST", "/api/auth/refresh", "Exchange a refresh token for new tokens")
+            ..route(
+                REFRESH,
+                "POST",
+                "/api/auth/refresh",
+                "Exchange a refresh token for new tokens",
+            )
         },
         Route {
             body: Some(reference("RefreshToken")),
-            answers: vec![answer(204, "Signed out; the access tokens of this sign-in are refused from now on", None)],
+            answers: vec![answer(
+                204,
+                "Signed out; the access tokens of this sign-in are refused from now on",
+                None,
+            )],
             ..route(LOGOUT, "POST", "/api/auth/logout", "Sign out")
         },
         Route {
@@ -47,7 +65,11 @@ pub fn routes() -> Vec<Route> {
         Route {
             access: Access::Customer,
             body: Some(reference("MeChange")),
-            answers: vec![answer(200, "The account; with new tokens where the password was changed", Some("Me"))],
+            answers: vec![answer(
+                200,
+                "The account; with new tokens where the password was changed",
+                Some("Me"),
+            )],
             problems: problems(&[Code::EmailTaken, Code::RateLimited, Code::Overloaded]),
             ..route(UPDATE_ME, "PATCH", "/api/auth/me", "Change name, address or password")
         },
@@ -106,24 +128,51 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         (
             "Registration",
-            closed(json!({ "email": email, "password": new_password, "name": name }), &["email", "password"]),
+            closed(
+                json!({ "email": email, "password": new_password, "name": name }),
+                &["email", "password"],
+            ),
         ),
-        ("Credentials", closed(json!({ "email": email, "password": password }), &["email", "password"])),
+        (
+            "Credentials",
+            closed(json!({ "email": email, "password": password }), &["email", "password"]),
+        ),
         (
             "RefreshToken",
-            closed(json!({ "refresh_token": { "type": "string", "maxLength": 1024 } }), &["refresh_token"]),
+            closed(
+                json!({ "refresh_token": { "type": "string", "maxLength": 1024 } }),
+                &["refresh_token"],
+            ),
         ),
         (
             "MeChange",
-            closed(json!({ "name": name, "email": email, "password": new_password, "current_password": password }), &[]),
+            closed(
+                json!({ "name": name, "email": email, "password": new_password, "current_password": password }),
+                &[],
+            ),
         ),
         (
             "SignedIn",
-            open(signed_in, &["user", "access_token", "refresh_token", "token_type", "expires_in"]),
+            open(
+                signed_in,
+                &["user", "access_token", "refresh_token", "token_type", "expires_in"],
+            ),
         ),
         (
             "Me",
-            open(me, &["id", "email", "email_verified", "name", "status", "roles", "permissions", "created_at"]),
+            open(
+                me,
+                &[
+                    "id",
+                    "email",
+                    "email_verified",
+                    "name",
+                    "status",
+                    "roles",
+                    "permissions",
+                    "created_at",
+                ],
+            ),
         ),
         ("Currency", currency),
         (
@@ -162,11 +211,21 @@ fn route(operation: &str, method: &str, path: &str, summary: &str) -> Route {
 }
 
 fn answer(status: u16, description: &str, schema: Option<&str>) -> Answer {
-    Answer { status, description: description.to_owned(), schema: schema.map(reference) }
+    Answer {
+        status,
+        description: description.to_owned(),
+        schema: schema.map(reference),
+    }
 }
 
 fn problems(codes: &[Code]) -> Vec<ProblemKind> {
-    codes.iter().map(|code| ProblemKind { status: code.status(), code: code.as_str().to_owned() }).collect()
+    codes
+        .iter()
+        .map(|code| ProblemKind {
+            status: code.status(),
+            code: code.as_str().to_owned(),
+        })
+        .collect()
 }
 
 fn reference(name: &str) -> Value {

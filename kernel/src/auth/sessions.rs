@@ -45,13 +45,7 @@ impl Auth {
         let session = KernelStatement::new(
             "insert into kernel.sessions (store, id, account, created_at, refreshed_at, expires_at)
              values ($1, $2, $3, $4, $4, $5)",
-            args![
-                store.number,
-                id.clone(),
-                account.to_owned(),
-                now,
-                self.session_end(now)
-            ],
+            args![store.number, id.clone(), account.to_owned(), now, self.session_end(now)],
         );
         let statements = vec![session, insert_token(store, &refresh_token, &id, now)];
         NewSession {
@@ -69,13 +63,7 @@ impl Auth {
         account: &str,
         verified_email: Option<String>,
     ) -> Result<Value, Problem> {
-        self.token_pair(
-            store,
-            &session.id,
-            account,
-            verified_email,
-            &session.refresh_token,
-        )
+        self.token_pair(store, &session.id, account, verified_email, &session.refresh_token)
     }
 
     pub async fn refresh(&self, asked: Asked<'_>) -> Answer {
@@ -93,15 +81,11 @@ impl Auth {
         }
         let successor = self.successor(asked.store, token);
         match presented.used_at {
-            None => {
-                self.rotate(asked.store, token, &successor, &presented)
-                    .await?
-            }
+            None => self.rotate(asked.store, token, &successor, &presented).await?,
             Some(used_at) => {
                 // Another node's commit came a little later than it says; it is never earlier.
                 let used_at = self.0.rotated.get(&digest(token)).unwrap_or(used_at);
-                self.used_again(asked.store, &presented, used_at, arrived)
-                    .await?;
+                self.used_again(asked.store, &presented, used_at, arrived).await?;
             }
         }
         let verified_email = presented.verified.then(|| presented.email.clone());
@@ -154,10 +138,9 @@ impl Auth {
             .kernel()
             .execute(text, &args![store.number, session, now])
             .await?;
-        self.0.access.end(
-            session.to_owned(),
-            Time(now.0 + self.access_token_life_us()),
-        );
+        self.0
+            .access
+            .end(session.to_owned(), Time(now.0 + self.access_token_life_us()));
         Ok(())
     }
 
@@ -188,13 +171,7 @@ impl Auth {
         }))
     }
 
-    async fn rotate(
-        &self,
-        store: &Store,
-        token: &str,
-        successor: &str,
-        presented: &Presented,
-    ) -> Result<(), Problem> {
+    async fn rotate(&self, store: &Store, token: &str, successor: &str, presented: &Presented) -> Result<(), Problem> {
         let now = Time::now();
         let statements = vec![
             // First the session's row: a revocation waits for it, or has had it.
@@ -272,10 +249,7 @@ impl Auth {
     }
 
     fn successor(&self, store: &Store, token: &str) -> String {
-        let digest = keyed_digest(
-            self.0.rotation_key.expose(),
-            &[store.id.as_bytes(), token.as_bytes()],
-        );
+        let digest = keyed_digest(self.0.rotation_key.expose(), &[store.id.as_bytes(), token.as_bytes()]);
         format!("{PREFIX}{}", encoded(&digest))
     }
 
@@ -294,9 +268,7 @@ fn insert_token(store: &Store, token: &str, session: &str, now: Time) -> KernelS
 fn refresh_token(body: &Value) -> Result<&str, Problem> {
     body.get("refresh_token")
         .and_then(Value::as_str)
-        .ok_or_else(|| {
-            Problem::from(Code::InvalidBody).with_error("/refresh_token", "must be a text")
-        })
+        .ok_or_else(|| Problem::from(Code::InvalidBody).with_error("/refresh_token", "must be a text"))
 }
 
 /// What the database knows of a token: 256 random bits need no slow hash.

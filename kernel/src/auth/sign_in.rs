@@ -39,9 +39,7 @@ impl Auth {
         let address = email::normalised(&given).unwrap_or_else(|| given.trim().to_lowercase());
         let attempt = self.attempt(asked.store, &address, asked.address)?;
         let found = self.find(asked.store, &address).await?;
-        let hash = found
-            .as_ref()
-            .and_then(|found| found.password_hash.as_deref());
+        let hash = found.as_ref().and_then(|found| found.password_hash.as_deref());
         let again = password.clone();
         let verdict = self.0.passwords.verify(password, hash).await?;
         let (Some(found), Verdict::Right | Verdict::Outdated) = (&found, verdict) else {
@@ -72,12 +70,7 @@ impl Auth {
     }
 
     /// Leave to try a password of this account from this address.
-    pub(super) fn attempt(
-        &self,
-        store: &Store,
-        email: &str,
-        address: std::net::IpAddr,
-    ) -> Result<Attempt, Problem> {
+    pub(super) fn attempt(&self, store: &Store, email: &str, address: std::net::IpAddr) -> Result<Attempt, Problem> {
         let subjects = [
             Subject::account_and_address(store.number, email, address),
             Subject::address(store.number, address),
@@ -114,11 +107,9 @@ impl Auth {
                 )
                 .await?;
             if let Some(row) = rows.first() {
-                self.0.throttle.learn(
-                    subject,
-                    u32::try_from(row.get::<i64>(0)?).unwrap_or(u32::MAX),
-                    now.0,
-                );
+                self.0
+                    .throttle
+                    .learn(subject, u32::try_from(row.get::<i64>(0)?).unwrap_or(u32::MAX), now.0);
             }
         }
         Ok(())
@@ -140,21 +131,13 @@ impl Auth {
     pub(super) async fn load_throttle(&self) -> Result<(), SqlError> {
         let forgotten = Time(self.0.throttle.forgotten_before_us(Time::now().0));
         let text = "select store, subject, failures, failed_at from kernel.login_throttles where failed_at >= $1";
-        for row in self
-            .0
-            .sql
-            .kernel()
-            .fetch_all(text, &args![forgotten])
-            .await?
-        {
+        for row in self.0.sql.kernel().fetch_all(text, &args![forgotten]).await? {
             let subject = Subject {
                 store: row.get(0)?,
                 name: row.get(1)?,
             };
             let failures = u32::try_from(row.get::<i64>(2)?).unwrap_or(u32::MAX);
-            self.0
-                .throttle
-                .learn(subject, failures, row.get::<Time>(3)?.0);
+            self.0.throttle.learn(subject, failures, row.get::<Time>(3)?.0);
         }
         Ok(())
     }
@@ -184,12 +167,7 @@ impl Auth {
         KernelStatement::new(
             "update kernel.accounts set signed_in_at = $4
              where store = $1 and id = $2 and password_hash = $3 and disabled_at is null",
-            args![
-                store.number,
-                found.id.clone(),
-                found.password_hash.clone(),
-                Time::now()
-            ],
+            args![store.number, found.id.clone(), found.password_hash.clone(), Time::now()],
         )
         .expecting(1)
     }

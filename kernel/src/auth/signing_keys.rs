@@ -59,15 +59,11 @@ impl Auth {
             .0
             .sql
             .kernel()
-            .fetch_all(
-                "select kid, sealed, signs_from from kernel.signing_keys",
-                &[],
-            )
+            .fetch_all("select kid, sealed, signs_from from kernel.signing_keys", &[])
             .await?;
         let mut keys = Vec::with_capacity(rows.len());
         for row in &rows {
-            let (id, sealed, from): (String, Vec<u8>, Time) =
-                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (id, sealed, from): (String, Vec<u8>, Time) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let secret = self
                 .0
                 .master
@@ -113,10 +109,7 @@ pub(super) fn load_failed(error: impl Into<anyhow::Error>) -> Problem {
     match error.downcast::<SqlError>() {
         Ok(error) => error.into(),
         Err(error) => {
-            tracing::error!(
-                error = format!("{error:#}"),
-                "roles and keys could not be loaded"
-            );
+            tracing::error!(error = format!("{error:#}"), "roles and keys could not be loaded");
             Problem::internal()
         }
     }

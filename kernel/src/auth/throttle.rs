@@ -164,8 +164,7 @@ impl Limits {
             }
         }
         // Once the free attempts are used up: one at a time.
-        (count.open > 0 && count.failures.saturating_add(count.open) >= allowed)
-            .then_some(1_000_000)
+        (count.open > 0 && count.failures.saturating_add(count.open) >= allowed).then_some(1_000_000)
     }
 }
 
@@ -235,10 +234,7 @@ mod tests {
 
     fn fail(throttle: &Throttle, email: &str, address: &str, times: usize) {
         for _ in 0..times {
-            throttle
-                .begin(subjects(email, address), 0)
-                .unwrap()
-                .failed(0);
+            throttle.begin(subjects(email, address), 0).unwrap().failed(0);
         }
     }
 
@@ -251,16 +247,10 @@ mod tests {
         fail(&throttle, "a@b.c", "1.1.1.1", 3);
         let mut now = 0;
         for wait in [1, 2, 4, 8] {
-            let refused = throttle
-                .begin(subjects("a@b.c", "1.1.1.1"), now)
-                .map(drop)
-                .unwrap_err();
+            let refused = throttle.begin(subjects("a@b.c", "1.1.1.1"), now).map(drop).unwrap_err();
             assert_eq!(refused.seconds, wait);
             now += i64::from(wait) * SECOND;
-            throttle
-                .begin(subjects("a@b.c", "1.1.1.1"), now)
-                .unwrap()
-                .failed(now);
+            throttle.begin(subjects("a@b.c", "1.1.1.1"), now).unwrap().failed(now);
         }
     }
 
@@ -296,16 +286,8 @@ mod tests {
         for host in 0..3 {
             fail(&throttle, "a@b.c", &format!("2001:db8::{host}"), 1);
         }
-        assert!(
-            throttle
-                .begin(subjects("a@b.c", "2001:db8::ffff"), 0)
-                .is_err()
-        );
-        assert!(
-            throttle
-                .begin(subjects("a@b.c", "2001:db8:0:1::1"), 0)
-                .is_ok()
-        );
+        assert!(throttle.begin(subjects("a@b.c", "2001:db8::ffff"), 0).is_err());
+        assert!(throttle.begin(subjects("a@b.c", "2001:db8:0:1::1"), 0).is_ok());
     }
 
     #[test]

@@ -32,14 +32,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    pub fn new(
-        store: &str,
-        account: &str,
-        session: &str,
-        verified_email: Option<String>,
-        iat: i64,
-        life: i64,
-    ) -> Self {
+    pub fn new(store: &str, account: &str, session: &str, verified_email: Option<String>, iat: i64, life: i64) -> Self {
         Self {
             iss: ISSUER.to_owned(),
             aud: store.to_owned(),
@@ -169,12 +162,7 @@ mod tests {
             serde_json::to_vec(&header).unwrap(),
             serde_json::to_vec(claims).unwrap(),
         );
-        format!(
-            "{}.{}.{}",
-            part(header),
-            part(claims),
-            part(signature.to_vec())
-        )
+        format!("{}.{}.{}", part(header), part(claims), part(signature.to_vec()))
     }
 
     #[test]
@@ -195,10 +183,7 @@ mod tests {
         assert_eq!(keys().verify(&token, "store_a"), Err(TokenFault::Expired));
         // Not for the false one: nobody learns from the answer that only the time was wrong.
         let false_one = only("new", 9).sign(&expired).unwrap();
-        assert_eq!(
-            keys().verify(&false_one, "store_a"),
-            Err(TokenFault::Invalid)
-        );
+        assert_eq!(keys().verify(&false_one, "store_a"), Err(TokenFault::Invalid));
     }
 
     #[test]
@@ -215,17 +200,9 @@ mod tests {
             key("old", 2),
             SigningKey::new("next".to_owned(), now() + 5, &secret(3)),
         ]);
-        assert!(
-            only("old", 2)
-                .verify(&keys.sign(&claims()).unwrap(), "store_a")
-                .is_ok()
-        );
+        assert!(only("old", 2).verify(&keys.sign(&claims()).unwrap(), "store_a").is_ok());
         let later = Claims::new("store_a", "user_1", "ses_1", None, now() + 5, 900);
-        assert!(
-            only("next", 3)
-                .verify(&keys.sign(&later).unwrap(), "store_a")
-                .is_ok()
-        );
+        assert!(only("next", 3).verify(&keys.sign(&later).unwrap(), "store_a").is_ok());
     }
 
     #[test]
@@ -258,10 +235,7 @@ mod tests {
             &claims(),
             &EncodingKey::from_secret(&[1; 32]),
         );
-        assert_eq!(
-            keys().verify(&strong.unwrap(), "store_a"),
-            Err(TokenFault::Invalid)
-        );
+        assert_eq!(keys().verify(&strong.unwrap(), "store_a"), Err(TokenFault::Invalid));
     }
 
     #[test]
@@ -272,20 +246,8 @@ mod tests {
         let unsigned = good.rsplit_once('.').unwrap().0;
         let endless = format!("{good}{}", "a".repeat(MAX_TOKEN_BYTES));
         let no_kid = forged(header, &claims(), &signature);
-        for bad in [
-            unsigned,
-            &format!("{unsigned}."),
-            &no_kid,
-            "",
-            "a.b.c",
-            "..",
-            &endless,
-        ] {
-            assert_eq!(
-                keys().verify(bad, "store_a"),
-                Err(TokenFault::Invalid),
-                "{bad}"
-            );
+        for bad in [unsigned, &format!("{unsigned}."), &no_kid, "", "a.b.c", "..", &endless] {
+            assert_eq!(keys().verify(bad, "store_a"), Err(TokenFault::Invalid), "{bad}");
         }
         let foreign_issuer = Claims {
             iss: "someone".to_owned(),
@@ -301,8 +263,7 @@ mod tests {
     #[test]
     fn changing_any_part_of_a_token_breaks_it() {
         let token = keys().sign(&claims()).unwrap();
-        let [header, _, signature]: [&str; 3] =
-            token.split('.').collect::<Vec<_>>().try_into().unwrap();
+        let [header, _, signature]: [&str; 3] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
         let richer = Claims {
             sub: "user_2".to_owned(),
             ..claims()

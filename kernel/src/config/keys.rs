@@ -42,17 +42,12 @@ impl Key {
     }
 
     pub fn name(&self) -> &'static str {
-        self.path
-            .rsplit_once('.')
-            .map_or(self.path, |(_, name)| name)
+        self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
     }
 
     /// `http.port` is overridden by `COMMERCE_HTTP_PORT`.
     pub fn variable(&self) -> String {
-        format!(
-            "{VARIABLE_PREFIX}{}",
-            self.path.replace('.', "_").to_uppercase()
-        )
+        format!("{VARIABLE_PREFIX}{}", self.path.replace('.', "_").to_uppercase())
     }
 }
 
@@ -187,12 +182,7 @@ pub const KEYS: &[Key] = &[
     text("log.level", "\"info\"", "error, warn, info, debug or trace; or by module: info,commerce_kernel::events=debug"),
 ];
 
-const fn key(
-    path: &'static str,
-    kind: Kind,
-    default: Option<&'static str>,
-    about: &'static str,
-) -> Key {
+const fn key(path: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
     Key {
         path,
         kind,
@@ -230,13 +220,7 @@ const fn credentials(path: &'static str, example: &'static str, about: &'static 
     }
 }
 
-const fn integer(
-    path: &'static str,
-    default: &'static str,
-    min: i64,
-    max: i64,
-    about: &'static str,
-) -> Key {
+const fn integer(path: &'static str, default: &'static str, min: i64, max: i64, about: &'static str) -> Key {
     key(path, Kind::Integer { min, max }, Some(default), about)
 }
 

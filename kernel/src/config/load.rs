@@ -8,9 +8,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
-use super::keys::{
-    KEYS, Key, OTHER_VARIABLES, SECTIONS, TEST_VARIABLE_PREFIX, VARIABLE_PREFIX, find,
-};
+use super::keys::{KEYS, Key, OTHER_VARIABLES, SECTIONS, TEST_VARIABLE_PREFIX, VARIABLE_PREFIX, find};
 use super::{Config, Origin, Setting, value};
 
 /// Why the kernel does not start: everything that is wrong with its configuration.
@@ -72,11 +70,7 @@ impl Sources {
     fn defaults(&mut self) {
         for key in KEYS {
             if let Some(default) = key.default.and_then(|text| DeValue::parse(text).ok()) {
-                self.choose(
-                    key,
-                    value::from_toml(key, default.get_ref()),
-                    Origin::Default,
-                );
+                self.choose(key, value::from_toml(key, default.get_ref()), Origin::Default);
             }
         }
     }
@@ -112,12 +106,7 @@ impl Sources {
     }
 
     /// `above`: the section's path and a dot, or nothing at the top.
-    fn section(
-        &mut self,
-        above: &str,
-        table: &DeTable<'_>,
-        place: &dyn Fn(usize) -> (PathBuf, usize),
-    ) {
+    fn section(&mut self, above: &str, table: &DeTable<'_>, place: &dyn Fn(usize) -> (PathBuf, usize)) {
         for (name, given) in table {
             let path = format!("{above}{}", name.get_ref());
             match given.get_ref() {
@@ -168,11 +157,7 @@ impl Sources {
                 continue;
             }
             if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
-                self.choose(
-                    key,
-                    value::from_text(key, given),
-                    Origin::Variable(name.clone()),
-                );
+                self.choose(key, value::from_text(key, given), Origin::Variable(name.clone()));
             } else if let Some(key) = name
                 .strip_suffix("_FILE")
                 .and_then(|name| KEYS.iter().find(|key| key.variable() == name))
@@ -190,11 +175,7 @@ impl Sources {
 
     fn variable_file(&mut self, key: &'static Key, name: &str, path: &str, given_twice: bool) {
         if given_twice {
-            return self.fault(
-                name,
-                format!("{} is set too", key.variable()),
-                "unset one of the two",
-            );
+            return self.fault(name, format!("{} is set too", key.variable()), "unset one of the two");
         }
         match std::fs::read_to_string(path) {
             // Editors and `echo` end a file with a line break that nobody means.
@@ -203,11 +184,7 @@ impl Sources {
                 value::from_text(key, text.trim_end_matches(['\r', '\n'])),
                 Origin::Variable(name.to_owned()),
             ),
-            Err(error) => self.fault(
-                name,
-                format!("{path} cannot be read ({error})"),
-                "name a readable file",
-            ),
+            Err(error) => self.fault(name, format!("{path} cannot be read ({error})"), "name a readable file"),
         }
     }
 
@@ -224,12 +201,7 @@ impl Sources {
         }
     }
 
-    fn fault(
-        &mut self,
-        place: impl ToString,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    fn fault(&mut self, place: impl ToString, message: impl Into<String>, remedy: impl Into<String>) {
         self.faults.push(ConfigFault {
             place: place.to_string(),
             message: message.into(),
@@ -256,11 +228,7 @@ impl Sources {
             Ok(config) => Ok(Config { settings, ..config }),
             Err(error) => {
                 // Only what a section's own type refuses, such as a network that is none: its message names the field's type.
-                self.fault(
-                    "configuration",
-                    error.message().to_owned(),
-                    "see docs/configuration.md",
-                );
+                self.fault("configuration", error.message().to_owned(), "see docs/configuration.md");
                 Err(ConfigError(self.faults))
             }
         }

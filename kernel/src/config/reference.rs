@@ -30,12 +30,7 @@ fn toml_entry(text: &mut String, key: &Key) {
     wrapped(text, key.about);
     let _ = match (key.default, key.example) {
         (Some(default), _) => writeln!(text, "{} = {default}", key.name()),
-        (None, example) => writeln!(
-            text,
-            "# {} = \"{}\"",
-            key.name(),
-            example.unwrap_or_default()
-        ),
+        (None, example) => writeln!(text, "# {} = \"{}\"", key.name(), example.unwrap_or_default()),
     };
 }
 
@@ -60,10 +55,7 @@ pub fn document() -> String {
     rows(&mut text, KEYS.iter().filter(|key| key.section().is_none()));
     for (section, about) in SECTIONS {
         let _ = write!(text, "\n## [{section}]\n\n{about}\n\n");
-        rows(
-            &mut text,
-            KEYS.iter().filter(|key| key.section() == Some(section)),
-        );
+        rows(&mut text, KEYS.iter().filter(|key| key.section() == Some(section)));
     }
     text
 }

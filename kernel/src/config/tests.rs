@@ -43,10 +43,7 @@ fn no_configuration_is_a_configuration() {
 
 #[test]
 fn the_shipped_file_changes_nothing() {
-    let (shipped, none) = (
-        load(DEFAULT_FILE, &[]).unwrap(),
-        Config::load(None, []).unwrap(),
-    );
+    let (shipped, none) = (load(DEFAULT_FILE, &[]).unwrap(), Config::load(None, []).unwrap());
     for (shipped, none) in shipped.redacted().iter().zip(none.redacted()) {
         assert_eq!(shipped.value, none.value, "{}", shipped.key);
     }
@@ -68,10 +65,7 @@ fn variables_win_over_the_file_and_the_origin_is_told() {
         &[("COMMERCE_HTTP_PORT", "2000")],
     )
     .unwrap();
-    assert_eq!(
-        (config.http.port, config.http.host.as_str()),
-        (2000, "0.0.0.0")
-    );
+    assert_eq!((config.http.port, config.http.host.as_str()), (2000, "0.0.0.0"));
     let origin = |key| {
         config
             .redacted()
@@ -89,11 +83,7 @@ fn variables_win_over_the_file_and_the_origin_is_told() {
 #[test]
 fn a_variable_may_name_a_file_instead() {
     let secret = file("postgres://a:b@c/d\n");
-    let config = load(
-        "",
-        &[("COMMERCE_SQL_URL_FILE", secret.path().to_str().unwrap())],
-    )
-    .unwrap();
+    let config = load("", &[("COMMERCE_SQL_URL_FILE", secret.path().to_str().unwrap())]).unwrap();
     assert_eq!(config.sql.url.unwrap(), "postgres://a:b@c/d");
 
     let twice = only_fault(
@@ -112,17 +102,11 @@ fn a_variable_may_name_a_file_instead() {
 fn lists_come_from_tables_and_variables() {
     let config = load(
         "[http]\ntrusted_proxies = [\"10.0.0.0/8\"]",
-        &[(
-            "COMMERCE_HTTP_CORS_ORIGINS",
-            "https://a.example, https://b.example",
-        )],
+        &[("COMMERCE_HTTP_CORS_ORIGINS", "https://a.example, https://b.example")],
     )
     .unwrap();
     assert_eq!(config.http.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
-    assert_eq!(
-        config.http.cors_origins,
-        ["https://a.example", "https://b.example"]
-    );
+    assert_eq!(config.http.cors_origins, ["https://a.example", "https://b.example"]);
 }
 
 #[test]
@@ -160,15 +144,9 @@ fn an_unknown_variable_is_an_error_as_well() {
 #[test]
 fn a_bad_value_says_what_it_must_be() {
     let fault = only_fault("[http]\nport = 70000", &[]);
-    assert_eq!(
-        fault.message,
-        "http.port must be a whole number from 0 to 65535"
-    );
+    assert_eq!(fault.message, "http.port must be a whole number from 0 to 65535");
     assert_eq!(fault.remedy, "the default is 8080");
-    assert_eq!(
-        only_fault("[http]\nport = \"80\"", &[]).message,
-        fault.message
-    );
+    assert_eq!(only_fault("[http]\nport = \"80\"", &[]).message, fault.message);
     assert_eq!(
         only_fault("", &[("COMMERCE_LOG_FORMAT", "xml")]).message,
         "log.format must be one of text, json"
@@ -183,11 +161,7 @@ fn a_bad_value_says_what_it_must_be() {
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let ConfigError(faults) = load(
-        "[http]\nport = -1\nhots = \"x\"",
-        &[("COMMERCE_LOG_FORMAT", "xml")],
-    )
-    .unwrap_err();
+    let ConfigError(faults) = load("[http]\nport = -1\nhots = \"x\"", &[("COMMERCE_LOG_FORMAT", "xml")]).unwrap_err();
     assert_eq!(faults.len(), 3);
 }
 
@@ -222,11 +196,7 @@ fn sections_lie_in_sections() {
     .unwrap();
     let retention = config.events.retention;
     assert_eq!(
-        (
-            config.events.poll_ms,
-            retention.jobs_hours,
-            retention.events_hours
-        ),
+        (config.events.poll_ms, retention.jobs_hours, retention.events_hours),
         (100, 7, 9)
     );
     let fault = only_fault("[events.retentoin]\njobs_hours = 7", &[]);
@@ -240,10 +210,7 @@ fn the_parts_agree_with_the_table_on_defaults() {
     assert_eq!(config.auth, AuthConfig::default());
     assert_eq!(config.events, EventsConfig::default());
     assert_eq!(config.plugins, PluginsConfig::default());
-    assert_eq!(
-        format!("{:?}", config.sql),
-        format!("{:?}", SqlConfig::default())
-    );
+    assert_eq!(format!("{:?}", config.sql), format!("{:?}", SqlConfig::default()));
 }
 
 #[test]

@@ -11,9 +11,9 @@ pub type Misfit = String;
 pub fn from_toml(key: &Key, given: &DeValue<'_>) -> Result<Value, Misfit> {
     let value = match (given, &key.kind) {
         (DeValue::String(text), Kind::Text | Kind::Choice(_)) => Value::String(text.to_string()),
-        (DeValue::Integer(number), Kind::Integer { .. }) => Value::Integer(
-            i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| expectation(key))?,
-        ),
+        (DeValue::Integer(number), Kind::Integer { .. }) => {
+            Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| expectation(key))?)
+        }
         (DeValue::Boolean(flag), Kind::Boolean) => Value::Boolean(*flag),
         (DeValue::Array(items), Kind::List) => {
             let texts: Option<Vec<Value>> = items
@@ -53,11 +53,7 @@ fn checked(key: &Key, value: Value) -> Result<Value, Misfit> {
         (Kind::Text, Value::String(text)) => !text.trim().is_empty(),
         _ => true,
     };
-    if fits {
-        Ok(value)
-    } else {
-        Err(expectation(key))
-    }
+    if fits { Ok(value) } else { Err(expectation(key)) }
 }
 
 /// What the key takes. Does not repeat what was given: it may be a secret in the wrong place.

@@ -23,14 +23,7 @@ pub async fn connect(data_dir: &Path) -> io::Result<Option<Client>> {
             }))
         }
         // Never started here, or killed without time to tidy up.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            Ok(None)
-        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
         Err(error) => Err(error),
     }
 }

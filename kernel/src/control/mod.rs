@@ -32,9 +32,5 @@ pub const SOCKET: &str = "control.sock";
 #[async_trait]
 pub trait Operate: Send + Sync + 'static {
     /// `progress` is called as often as there is something to tell, and must not block.
-    async fn carry_out(
-        &self,
-        request: Request,
-        progress: &mut (dyn FnMut(Progress) + Send),
-    ) -> Result<Value, Problem>;
+    async fn carry_out(&self, request: Request, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Value, Problem>;
 }

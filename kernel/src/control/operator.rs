@@ -63,9 +63,12 @@ impl Operate for Operator {
             Request::SecretSet { .. } | Request::SecretList { .. } | Request::SecretRemove { .. } => {
                 self.secrets(request).await
             }
-            Request::Import { store, resource, format, payload } => {
-                self.import(&store, &resource, &format, payload).await
-            }
+            Request::Import {
+                store,
+                resource,
+                format,
+                payload,
+            } => self.import(&store, &resource, &format, payload).await,
             Request::Seed { store, counts } => self.seed(&store, counts, progress).await,
             Request::EventsList { .. }
             | Request::EventsReplay { .. }
@@ -80,11 +83,18 @@ impl Operate for Operator {
 impl Operator {
     /// For a kernel that serves nothing: the command line's own.
     pub fn new(kernel: Arc<Kernel>) -> Self {
-        Self { kernel, url: None, started_at: Time::now() }
+        Self {
+            kernel,
+            url: None,
+            started_at: Time::now(),
+        }
     }
 
     pub fn serving(kernel: Arc<Kernel>, url: String) -> Self {
-        Self { url: Some(url), ..Self::new(kernel) }
+        Self {
+            url: Some(url),
+            ..Self::new(kernel)
+        }
     }
 
     fn status(&self) -> Value {
@@ -100,7 +110,10 @@ impl Operator {
     /// By slug or id.
     fn store(&self, name: &str) -> Result<Arc<Store>, Problem> {
         self.kernel.stores.named(name).ok_or_else(|| {
-            Problem::new(Code::UnknownStore, format!("There is no store {name}; `commerce store list` shows them."))
+            Problem::new(
+                Code::UnknownStore,
+                format!("There is no store {name}; `commerce store list` shows them."),
+            )
         })
     }
 
@@ -115,7 +128,11 @@ impl Operator {
             owner_email: create.owner_email,
             owner_password: Secret::new(create.owner_password),
         };
-        let provisioned = self.kernel.stores.create(new, &self.kernel.auth, &self.kernel.plugins).await?;
+        let provisioned = self
+            .kernel
+            .stores
+            .create(new, &self.kernel.auth, &self.kernel.plugins)
+            .await?;
         self.kernel.events.schedules_changed();
         Ok(provisioned.to_json())
     }
@@ -130,29 +147,44 @@ impl Operator {
     async fn accounts(&self, request: Request) -> Result<Value, Problem> {
         let auth = &self.kernel.auth;
         let account = match request {
-            Request::UserCreate { store, email, password, role } => {
+            Request::UserCreate {
+                store,
+                email,
+                password,
+                role,
+            } => {
                 let store = self.store(&store)?;
-                auth.create_account(&store, &email, Secret::new(password), role.as_deref()).await?
+                auth.create_account(&store, &email, Secret::new(password), role.as_deref())
+                    .await?
             }
             Request::UserList { store, email } => {
                 let accounts = auth.accounts(&*self.store(&store)?, email.as_deref()).await?;
                 return Ok(items(accounts.iter().map(Account::to_json)));
             }
             Request::UserSetPassword { store, email, password } => {
-                auth.set_password(&*self.store(&store)?, &email, Secret::new(password)).await?
+                auth.set_password(&*self.store(&store)?, &email, Secret::new(password))
+                    .await?
             }
             Request::UserVerify { store, email } => auth.verify_email(&*self.store(&store)?, &email).await?,
             Request::UserSuspend { store, email } => auth.suspend_account(&*self.store(&store)?, &email).await?,
             Request::UserResume { store, email } => auth.resume_account(&*self.store(&store)?, &email).await?,
             Request::UserGrant { store, email, role } => auth.grant_role(&*self.store(&store)?, &email, &role).await?,
-            Request::UserRevoke { store, email, role } => auth.revoke_role(&*self.store(&store)?, &email, &role).await?,
-            Request::RoleSet { store, role, permissions } => {
+            Request::UserRevoke { store, email, role } => {
+                auth.revoke_role(&*self.store(&store)?, &email, &role).await?
+            }
+            Request::RoleSet {
+                store,
+                role,
+                permissions,
+            } => {
                 auth.set_role(&*self.store(&store)?, &role, &permissions).await?;
                 return Ok(json!({ "name": role, "permissions": permissions }));
             }
             Request::RoleList { store } => {
                 let roles = auth.roles(&*self.store(&store)?).await?;
-                let roles = roles.iter().map(|(name, permissions)| json!({ "name": name, "permissions": permissions }));
+                let roles = roles
+                    .iter()
+                    .map(|(name, permissions)| json!({ "name": name, "permissions": permissions }));
                 return Ok(items(roles));
             }
             _ => return Err(unknown_request()),
@@ -163,12 +195,19 @@ impl Operator {
     async fn keys(&self, request: Request) -> Result<Value, Problem> {
         let auth = &self.kernel.auth;
         match request {
-            Request::KeyCreate { store, kind, name, permissions } => {
+            Request::KeyCreate {
+                store,
+                kind,
+                name,
+                permissions,
+            } => {
                 let of_auth = match kind {
                     KeyKind::Publishable => ApiKeyKind::Publishable,
                     KeyKind::Secret => ApiKeyKind::Secret,
                 };
-                let made = auth.create_key(&*self.store(&store)?, of_auth, &name, &permissions).await?;
+                let made = auth
+                    .create_key(&*self.store(&store)?, of_auth, &name, &permissions)
+                    .await?;
                 Ok(json!({ "id": made.id, "kind": kind, "name": name, "key": made.key.expose() }))
             }
             Request::KeyList { store } => Ok(items(auth.keys(&*self.store(&store)?).await?.into_iter())),
@@ -183,10 +222,22 @@ impl Operator {
 
     async fn secrets(&self, request: Request) -> Result<Value, Problem> {
         let secrets = &self.kernel.secrets;
-        let number = |store: &Option<String>| store.as_ref().map(|name| Ok::<_, Problem>(self.store(name)?.number)).transpose();
+        let number = |store: &Option<String>| {
+            store
+                .as_ref()
+                .map(|name| Ok::<_, Problem>(self.store(name)?.number))
+                .transpose()
+        };
         match request {
-            Request::SecretSet { plugin, name, store, value } => {
-                secrets.set(number(&store)?, &plugin, &name, &Secret::new(value)).await?;
+            Request::SecretSet {
+                plugin,
+                name,
+                store,
+                value,
+            } => {
+                secrets
+                    .set(number(&store)?, &plugin, &name, &Secret::new(value))
+                    .await?;
                 Ok(json!({ "plugin": plugin, "name": name, "store": store }))
             }
             Request::SecretList { plugin, store } => {
@@ -196,7 +247,11 @@ impl Operator {
                         && store.is_none_or(|number| number == secret.store)
                 });
                 Ok(items(known.map(|secret| {
-                    let store = self.kernel.stores.by_number(secret.store).map(|store| store.slug.clone());
+                    let store = self
+                        .kernel
+                        .stores
+                        .by_number(secret.store)
+                        .map(|store| store.slug.clone());
                     json!({ "plugin": secret.plugin, "name": secret.name, "store": store })
                 })))
             }
@@ -212,10 +267,16 @@ impl Operator {
     async fn import(&self, store: &str, resource: &str, format: &str, payload: Value) -> Result<Value, Problem> {
         let store = self.store(store)?;
         let installed = self.kernel.plugins.installed();
-        let known = || installed.plugins().filter(|plugin| installed.enabled(store.number, &plugin.name));
+        let known = || {
+            installed
+                .plugins()
+                .filter(|plugin| installed.enabled(store.number, &plugin.name))
+        };
         let found = known().find_map(|plugin| {
             let imports = &plugin.descriptor.imports;
-            let import = imports.iter().find(|import| import.resource == resource && import.format == format)?;
+            let import = imports
+                .iter()
+                .find(|import| import.resource == resource && import.format == format)?;
             Some((plugin.name.clone(), import.function.clone()))
         });
         let (plugin, function) = found.ok_or_else(|| {
@@ -223,8 +284,14 @@ impl Operator {
                 .flat_map(|plugin| &plugin.descriptor.imports)
                 .map(|import| format!("{} --format {}", import.resource, import.format))
                 .collect();
-            let formats = if formats.is_empty() { "nothing".to_owned() } else { formats.join(", ") };
-            Problem::not_found(format!("No plugin imports {resource} from {format}. There is: {formats}."))
+            let formats = if formats.is_empty() {
+                "nothing".to_owned()
+            } else {
+                formats.join(", ")
+            };
+            Problem::not_found(format!(
+                "No plugin imports {resource} from {format}. There is: {formats}."
+            ))
         })?;
         let trial = payload["options"]["dry_run"].as_bool().unwrap_or(false);
         self.call(store, &plugin, &function, payload, !trial).await
@@ -239,7 +306,12 @@ impl Operator {
         keep: bool,
     ) -> Result<Value, Problem> {
         let tree = self.kernel.plugins.system_tree(store, Mode::Changing);
-        match self.kernel.plugins.call(&tree, plugin, function, payload.to_string().into_bytes()).await {
+        match self
+            .kernel
+            .plugins
+            .call(&tree, plugin, function, payload.to_string().into_bytes())
+            .await
+        {
             Ok(answer) => {
                 let answer = serde_json::from_slice(&answer).map_err(|_| Problem::internal())?;
                 if keep {
@@ -262,12 +334,21 @@ impl Operator {
         let mut made = BTreeMap::new();
         for (resource, count) in counts {
             let seeds = |plugin: &Plugin| {
-                let seed = plugin.descriptor.seed.as_ref().filter(|seed| seed.resource == resource)?;
+                let seed = plugin
+                    .descriptor
+                    .seed
+                    .as_ref()
+                    .filter(|seed| seed.resource == resource)?;
                 Some((plugin.name.clone(), seed.function.clone()))
             };
-            let known = installed.plugins().filter(|plugin| installed.enabled(store.number, &plugin.name));
+            let known = installed
+                .plugins()
+                .filter(|plugin| installed.enabled(store.number, &plugin.name));
             let (plugin, function) = known.into_iter().find_map(|plugin| seeds(plugin)).ok_or_else(|| {
-                Problem::not_found(format!("No plugin of store {} has a demonstration of {resource}.", store.slug))
+                Problem::not_found(format!(
+                    "No plugin of store {} has a demonstration of {resource}.",
+                    store.slug
+                ))
             })?;
             let mut created = 0;
             let mut from = 0;
@@ -277,7 +358,11 @@ impl Operator {
                 let answer = self.call(store.clone(), &plugin, &function, payload, true).await?;
                 created += answer["created"].as_u64().unwrap_or(0);
                 from += batch;
-                tell(Progress { step: format!("seeding {resource}"), done: from, total: Some(count) });
+                tell(Progress {
+                    step: format!("seeding {resource}"),
+                    done: from,
+                    total: Some(count),
+                });
             }
             made.insert(resource, created);
         }
@@ -287,14 +372,27 @@ impl Operator {
     async fn events(&self, request: Request) -> Result<Value, Problem> {
         let events = &self.kernel.events;
         let filter = |store: Option<String>, state: Option<String>, limit: u32, after: Option<String>| {
-            let after = after.map(|after| after.parse::<i64>()).transpose().map_err(|_| {
-                Problem::from(Code::InvalidQuery).with_error("?after", "is not a cursor of this list")
-            })?;
-            let store = store.map(|name| Ok::<_, Problem>(self.store(&name)?.number)).transpose()?;
-            Ok::<_, Problem>(Filter { store, state, limit, after })
+            let after = after
+                .map(|after| after.parse::<i64>())
+                .transpose()
+                .map_err(|_| Problem::from(Code::InvalidQuery).with_error("?after", "is not a cursor of this list"))?;
+            let store = store
+                .map(|name| Ok::<_, Problem>(self.store(&name)?.number))
+                .transpose()?;
+            Ok::<_, Problem>(Filter {
+                store,
+                state,
+                limit,
+                after,
+            })
         };
         match request {
-            Request::EventsList { store, state, limit, after } => {
+            Request::EventsList {
+                store,
+                state,
+                limit,
+                after,
+            } => {
                 let entries = events.list_events(&filter(store, state, limit, after)?).await?;
                 let next = entries.last().map(|entry| entry.cursor.to_string());
                 Ok(page(entries.iter(), next, limit))
@@ -330,7 +428,11 @@ impl Operator {
                 let preview = plugins.preview(package).await.map_err(refused)?;
                 Ok(preview_to_json(&preview))
             }
-            Request::PluginInstall { package, grants, upgrade } => {
+            Request::PluginInstall {
+                package,
+                grants,
+                upgrade,
+            } => {
                 let decision = match grants {
                     Grants::All => Decision::All,
                     Grants::Unchanged => Decision::Unchanged,
@@ -343,8 +445,13 @@ impl Operator {
             }
             Request::PluginInspect { name } => {
                 let installed = plugins.installed();
-                let plugin = installed.plugin(&name).ok_or_else(|| refused(InstallError::NotInstalled(name)))?;
-                let sql = plugins.recorded_sql(plugin).await.map_err(|error| refused(error.into()))?;
+                let plugin = installed
+                    .plugin(&name)
+                    .ok_or_else(|| refused(InstallError::NotInstalled(name)))?;
+                let sql = plugins
+                    .recorded_sql(plugin)
+                    .await
+                    .map_err(|error| refused(error.into()))?;
                 Ok(plugin_to_json(plugin, &sql))
             }
             Request::PluginEnable { name, store } => self.switch(&name, store, true).await,
@@ -372,19 +479,33 @@ impl Operator {
     fn stores_with(&self, plugin: &str) -> Vec<String> {
         let installed = self.kernel.plugins.installed();
         let stores = self.kernel.stores.all().into_iter();
-        stores.filter(|store| installed.enabled(store.number, plugin)).map(|store| store.slug.clone()).collect()
+        stores
+            .filter(|store| installed.enabled(store.number, plugin))
+            .map(|store| store.slug.clone())
+            .collect()
     }
 
     async fn switch(&self, name: &str, store: Option<String>, enabled: bool) -> Result<Value, Problem> {
-        let number = store.as_ref().map(|store| Ok::<_, Problem>(self.store(store)?.number)).transpose()?;
-        self.kernel.plugins.set_enabled(name, number, enabled).await.map_err(refused)?;
+        let number = store
+            .as_ref()
+            .map(|store| Ok::<_, Problem>(self.store(store)?.number))
+            .transpose()?;
+        self.kernel
+            .plugins
+            .set_enabled(name, number, enabled)
+            .await
+            .map_err(refused)?;
         Ok(json!({ "name": name, "store": store, "enabled": enabled }))
     }
 
     fn openapi(&self, store: Option<&str>) -> Result<Value, Problem> {
         let installed = self.kernel.plugins.installed();
-        let number = store.map(|name| Ok::<_, Problem>(self.store(name)?.number)).transpose()?;
-        let plugins = installed.plugins().filter(|plugin| number.is_none_or(|n| installed.enabled(n, &plugin.name)));
+        let number = store
+            .map(|name| Ok::<_, Problem>(self.store(name)?.number))
+            .transpose()?;
+        let plugins = installed
+            .plugins()
+            .filter(|plugin| number.is_none_or(|n| installed.enabled(n, &plugin.name)));
         Ok(openapi::of_plugins(plugins))
     }
 }
@@ -401,7 +522,9 @@ fn page<T: serde::Serialize>(entries: impl ExactSizeIterator<Item = T>, next: Op
 
 fn changed(id: &str, rows: u64) -> Result<Value, Problem> {
     match rows {
-        0 => Err(Problem::not_found(format!("There is no dead letter {id}; `commerce events dead-letters` shows them."))),
+        0 => Err(Problem::not_found(format!(
+            "There is no dead letter {id}; `commerce events dead-letters` shows them."
+        ))),
         rows => Ok(json!({ "id": id, "deliveries": rows })),
     }
 }

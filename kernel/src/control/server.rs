@@ -114,11 +114,7 @@ async fn answer(
     // A task of its own: what has begun is carried out, also if the command line is interrupted meanwhile.
     let carried_out = tokio::spawn({
         let operator = Arc::clone(operator);
-        async move {
-            operator
-                .carry_out(request, &mut |step| drop(progress.send(step)))
-                .await
-        }
+        async move { operator.carry_out(request, &mut |step| drop(progress.send(step))).await }
     });
     while let Some(step) = steps.recv().await {
         wire::send(writer, &Answer::Progress(step)).await?;

@@ -75,10 +75,7 @@ impl From<ProblemLine> for Problem {
     }
 }
 
-pub(super) async fn send(
-    writer: &mut (impl AsyncWrite + Unpin),
-    line: &impl Serialize,
-) -> std::io::Result<()> {
+pub(super) async fn send(writer: &mut (impl AsyncWrite + Unpin), line: &impl Serialize) -> std::io::Result<()> {
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');
     writer.write_all(&text).await?;
@@ -86,9 +83,7 @@ pub(super) async fn send(
 }
 
 /// The next line, or none at the end of the stream.
-pub(super) async fn receive(
-    reader: &mut (impl AsyncBufRead + Unpin),
-) -> std::io::Result<Option<Vec<u8>>> {
+pub(super) async fn receive(reader: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let read = reader.take(LINE_LIMIT).read_until(b'\n', &mut line).await?;
     match line.last() {

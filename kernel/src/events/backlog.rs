@@ -65,7 +65,8 @@ impl Events {
     }
 
     pub async fn list_jobs(&self, filter: &Filter) -> Result<Vec<JobEntry>, SqlError> {
-        let text = "select sequence, id, store, plugin, name, key, state, attempts, last_error, due_at, run_at, finished_at
+        let text =
+            "select sequence, id, store, plugin, name, key, state, attempts, last_error, due_at, run_at, finished_at
                     from kernel.jobs
                     where ($1 = 0 or store = $2) and ($3 = '' or state = $4) and sequence < $5
                     order by sequence desc limit $6";
@@ -99,21 +100,10 @@ impl Events {
         Ok(rows)
     }
 
-    async fn decide(
-        &self,
-        id: &str,
-        event: &'static str,
-        job: &'static str,
-    ) -> Result<u64, SqlError> {
+    async fn decide(&self, id: &str, event: &'static str, job: &'static str) -> Result<u64, SqlError> {
         let text = if id.starts_with("job_") { job } else { event };
         let decision = KernelStatement::new(text, args![Time::now(), id.to_owned()]);
-        Ok(self
-            .sql
-            .kernel()
-            .transaction(vec![decision])
-            .await?
-            .into_iter()
-            .sum())
+        Ok(self.sql.kernel().transaction(vec![decision]).await?.into_iter().sum())
     }
 }
 
@@ -174,8 +164,7 @@ fn rfc3339(time: Time) -> String {
 
 /// Sets the gauges of what waits and what is dead.
 pub(super) async fn gauge(sql: &Sql, gauges: &IntGaugeVec) -> Result<(), SqlError> {
-    let events =
-        "select state, count(*) from kernel.deliveries where finished_at is null group by state";
+    let events = "select state, count(*) from kernel.deliveries where finished_at is null group by state";
     let jobs = "select state, count(*) from kernel.jobs where finished_at is null group by state";
     for (kind, text) in [("event", events), ("job", jobs)] {
         for state in ["waiting", "dead"] {
@@ -183,9 +172,7 @@ pub(super) async fn gauge(sql: &Sql, gauges: &IntGaugeVec) -> Result<(), SqlErro
         }
         for row in sql.kernel().fetch_all(text, &[]).await? {
             let state: String = row.get(0)?;
-            gauges
-                .with_label_values(&[kind, state.as_str()])
-                .set(row.get(1)?);
+            gauges.with_label_values(&[kind, state.as_str()]).set(row.get(1)?);
         }
     }
     Ok(())

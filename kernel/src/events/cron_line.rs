@@ -50,9 +50,7 @@ impl FromStr for CronLine {
         };
         let alternatives = days
             .into_iter()
-            .map(|(day, weekday)| {
-                Schedule::from_str(&format!("0 {minute} {hour} {day} {month} {weekday}"))
-            })
+            .map(|(day, weekday)| Schedule::from_str(&format!("0 {minute} {hour} {day} {month} {weekday}")))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| CronError::Field {
                 line: line.to_owned(),
@@ -121,9 +119,7 @@ mod tests {
     use super::*;
 
     fn next(line: &str, after: &str) -> String {
-        let after = DateTime::parse_from_rfc3339(after)
-            .expect("a time")
-            .timestamp_micros();
+        let after = DateTime::parse_from_rfc3339(after).expect("a time").timestamp_micros();
         let next = line
             .parse::<CronLine>()
             .expect("a cron line")

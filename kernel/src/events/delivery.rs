@@ -88,7 +88,8 @@ impl Queue for Deliveries {
     }
 
     async fn release(&self) -> Result<u64, SqlError> {
-        let text = "update kernel.deliveries set lease = null, leased_until = null, attempts = attempts - 1 where lease = $1";
+        let text =
+            "update kernel.deliveries set lease = null, leased_until = null, attempts = attempts - 1 where lease = $1";
         self.sql.kernel().execute(text, &args![&*self.node]).await
     }
 
@@ -166,10 +167,7 @@ pub fn forget_plugin(plugin: &str) -> Vec<KernelStatement> {
             "delete from kernel.deliveries where subscriber = $1",
             args![plugin.to_owned()],
         ),
-        KernelStatement::new(
-            "delete from kernel.jobs where plugin = $1",
-            args![plugin.to_owned()],
-        ),
+        KernelStatement::new("delete from kernel.jobs where plugin = $1", args![plugin.to_owned()]),
         KernelStatement::new(
             "delete from kernel.schedules where plugin = $1",
             args![plugin.to_owned()],
@@ -180,14 +178,8 @@ pub fn forget_plugin(plugin: &str) -> Vec<KernelStatement> {
 /// For the transaction that deletes a store.
 pub fn forget_store(store: i64) -> Vec<KernelStatement> {
     vec![
-        KernelStatement::new(
-            "delete from kernel.deliveries where store = $1",
-            args![store],
-        ),
+        KernelStatement::new("delete from kernel.deliveries where store = $1", args![store]),
         KernelStatement::new("delete from kernel.jobs where store = $1", args![store]),
-        KernelStatement::new(
-            "delete from kernel.schedules where store = $1",
-            args![store],
-        ),
+        KernelStatement::new("delete from kernel.schedules where store = $1", args![store]),
     ]
 }

@@ -52,23 +52,34 @@ pub(super) fn statements(store: i64, changes: &[JobChange]) -> Vec<KernelStateme
     // In key order, as everything that locks several rows.
     let mut last = BTreeMap::new();
     for change in changes {
-        let (JobChange::Schedule {
-            plugin, name, key, ..
-        }
-        | JobChange::Cancel { plugin, name, key }) = change;
+        let (JobChange::Schedule { plugin, name, key, .. } | JobChange::Cancel { plugin, name, key }) = change;
         last.insert((plugin, name, key), change);
     }
     let mut scheduled = Vec::new();
     let mut statements = Vec::new();
     for change in last.into_values() {
         match change {
-            JobChange::Schedule { id, plugin, name, key, due_at, payload } => {
+            JobChange::Schedule {
+                id,
+                plugin,
+                name,
+                key,
+                due_at,
+                payload,
+            } => {
                 scheduled.push(row(store, id, plugin, name, key, *due_at, payload));
             }
             JobChange::Cancel { plugin, name, key } => statements.push(KernelStatement::new(
                 "update kernel.jobs set state = 'cancelled', id = $1, finished_at = $2
                  where store = $3 and plugin = $4 and name = $5 and key = $6 and finished_at is null",
-                args![typeid::new("job"), Time::now(), store, plugin.clone(), name.clone(), key.clone()],
+                args![
+                    typeid::new("job"),
+                    Time::now(),
+                    store,
+                    plugin.clone(),
+                    name.clone(),
+                    key.clone()
+                ],
             )),
         }
     }
@@ -95,15 +106,7 @@ pub(super) fn of_schedule(line: &ScheduleLine, due_at: Time) -> KernelStatement 
     )
 }
 
-fn row(
-    store: i64,
-    id: &str,
-    plugin: &str,
-    name: &str,
-    key: &str,
-    due_at: i64,
-    payload: &str,
-) -> Vec<Value<'static>> {
+fn row(store: i64, id: &str, plugin: &str, name: &str, key: &str, due_at: i64, payload: &str) -> Vec<Value<'static>> {
     let texts = [id, plugin, name, key, payload].map(|text| Value::from(text.to_owned()));
     let [id, plugin, name, key, payload] = texts;
     vec![
@@ -189,13 +192,7 @@ impl Queue for Jobs {
                  finished_at = case when id = $1 then $2 else finished_at end,
                  lease = null, leased_until = null
              where sequence = $3 and lease = $4 and fence = $5",
-            args![
-                job.id.clone(),
-                Time::now(),
-                sequence,
-                self.node.to_string(),
-                fence
-            ],
+            args![job.id.clone(), Time::now(), sequence, self.node.to_string(), fence],
         );
         consumers.run(job, done.expecting(1)).await
     }
@@ -227,13 +224,7 @@ impl Queue for Jobs {
                  last_error = case when id = $1 then $2 else last_error end,
                  lease = null, leased_until = null
              where sequence = $3 and lease = $4 and fence = $5",
-            args![
-                job.id.clone(),
-                error.to_owned(),
-                sequence,
-                self.node.to_string(),
-                fence
-            ],
+            args![job.id.clone(), error.to_owned(), sequence, self.node.to_string(), fence],
         )
     }
 
@@ -245,13 +236,7 @@ impl Queue for Jobs {
                  attempts = case when id = $1 then attempts - 1 else attempts end,
                  lease = null, leased_until = null
              where sequence = $3 and lease = $4 and fence = $5",
-            args![
-                job.id.clone(),
-                after(pause),
-                sequence,
-                self.node.to_string(),
-                fence
-            ],
+            args![job.id.clone(), after(pause), sequence, self.node.to_string(), fence],
         )
     }
 }

@@ -53,19 +53,10 @@ mod tests {
             backoff_cap_ms: 60_000,
             ..EventsConfig::default()
         };
-        for (failures, full) in [
-            (1, 1_000),
-            (2, 2_000),
-            (5, 16_000),
-            (7, 60_000),
-            (u32::MAX, 60_000),
-        ] {
+        for (failures, full) in [(1, 1_000), (2, 2_000), (5, 16_000), (7, 60_000), (u32::MAX, 60_000)] {
             for _ in 0..100 {
                 let pause = backoff(&config, failures).as_millis();
-                assert!(
-                    (full / 2..=full).contains(&pause),
-                    "{failures} failures: {pause} ms"
-                );
+                assert!((full / 2..=full).contains(&pause), "{failures} failures: {pause} ms");
             }
         }
         let pauses: std::collections::BTreeSet<_> = (0..50).map(|_| backoff(&config, 7)).collect();

@@ -16,17 +16,12 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let outcomes = Opts::new(
-            "commerce_work_total",
-            "Events delivered and jobs run, by outcome",
-        );
+        let outcomes = Opts::new("commerce_work_total", "Events delivered and jobs run, by outcome");
         let delay = HistogramOpts::new(
             "commerce_work_delay_seconds",
             "From when work was due to when it was done",
         )
-        .buckets(vec![
-            0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0,
-        ]);
+        .buckets(vec![0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0]);
         let backlog = Opts::new(
             "commerce_work_backlog",
             "Events and jobs that wait for their turn or are dead letters",

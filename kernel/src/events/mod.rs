@@ -54,11 +54,7 @@ pub struct Events {
 }
 
 impl Events {
-    pub fn new(
-        sql: Sql,
-        config: EventsConfig,
-        registry: &Registry,
-    ) -> Result<Self, prometheus::Error> {
+    pub fn new(sql: Sql, config: EventsConfig, registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = metrics::Metrics::register(registry)?;
         Ok(Self {
             sql,

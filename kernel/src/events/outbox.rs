@@ -20,10 +20,7 @@ pub fn settle<'a, Subscribers: IntoIterator<Item = &'a str>>(
     let mut rows = Vec::new();
     for event in published {
         let told = subscribers(&event.publisher, &event.name);
-        rows.extend(
-            told.into_iter()
-                .map(|subscriber| row(store, event, subscriber)),
-        );
+        rows.extend(told.into_iter().map(|subscriber| row(store, event, subscriber)));
     }
     let mut statements = Vec::new();
     if !rows.is_empty() {
@@ -38,11 +35,7 @@ pub fn settle<'a, Subscribers: IntoIterator<Item = &'a str>>(
 }
 
 fn row(store: i64, event: &Published, subscriber: &str) -> Vec<Value<'static>> {
-    let key = if event.key.is_empty() {
-        &event.id
-    } else {
-        &event.key
-    };
+    let key = if event.key.is_empty() { &event.id } else { &event.key };
     vec![
         event.id.clone().into(),
         store.into(),

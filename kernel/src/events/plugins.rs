@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{
-    Consumers, Delivery, DueJob, Events, Failure, PurgeRule, Runner, ScheduleLine, jobs, outbox,
-};
+use super::{Consumers, Delivery, DueJob, Events, Failure, PurgeRule, Runner, ScheduleLine, jobs, outbox};
 use crate::caller::Caller;
 use crate::http::problem::{Code, Problem};
 use crate::plugins::{Event, Installed, Job, JobChange, Outbox, Plugin, Plugins, Published, Tree};
@@ -38,12 +36,7 @@ impl Outbox for Events {
 
 impl Events {
     /// As [`start`](Self::start), with the plugins of this kernel. Follows what is installed.
-    pub fn start_with(
-        &self,
-        plugins: &Plugins,
-        stores: &Arc<Stores>,
-        rules: Vec<PurgeRule>,
-    ) -> Runner {
+    pub fn start_with(&self, plugins: &Plugins, stores: &Arc<Stores>, rules: Vec<PurgeRule>) -> Runner {
         let consumers = PluginConsumers {
             plugins: plugins.clone(),
             stores: Arc::clone(stores),
@@ -67,18 +60,11 @@ struct PluginConsumers {
 impl PluginConsumers {
     /// The call tree of one event or job, which is one transaction.
     fn begin(&self, store: i64, plugin: &str, id: &str) -> Result<(Tree, Arc<Plugin>), Failure> {
-        let gone = || {
-            Failure::NotNow(format!(
-                "{plugin} does not take part in this store any more"
-            ))
-        };
+        let gone = || Failure::NotNow(format!("{plugin} does not take part in this store any more"));
         let store = self.stores.by_number(store).ok_or_else(gone)?;
-        let tree = self.plugins.tree(
-            Arc::clone(&store),
-            Caller::system(),
-            id.to_owned(),
-            Mode::Changing,
-        );
+        let tree = self
+            .plugins
+            .tree(Arc::clone(&store), Caller::system(), id.to_owned(), Mode::Changing);
         let plugin = tree
             .installed()
             .enabled_plugin(store.number, plugin)
@@ -111,26 +97,19 @@ impl Consumers for PluginConsumers {
                 .plugins()
                 .filter(|plugin| installed.enabled(store.number, &plugin.name))
             {
-                lines.extend(
-                    plugin
-                        .descriptor
-                        .schedules
-                        .iter()
-                        .map(|schedule| ScheduleLine {
-                            store: store.number,
-                            plugin: plugin.name.to_string(),
-                            name: schedule.name.clone(),
-                            cron: schedule.cron.clone(),
-                        }),
-                );
+                lines.extend(plugin.descriptor.schedules.iter().map(|schedule| ScheduleLine {
+                    store: store.number,
+                    plugin: plugin.name.to_string(),
+                    name: schedule.name.clone(),
+                    cron: schedule.cron.clone(),
+                }));
             }
         }
         lines
     }
 
     async fn consume(&self, delivery: &Delivery, done: KernelStatement) -> Result<(), Failure> {
-        let (tree, plugin) =
-            self.begin(delivery.store, &delivery.subscriber, &delivery.event_id)?;
+        let (tree, plugin) = self.begin(delivery.store, &delivery.subscriber, &delivery.event_id)?;
         let event = Event {
             id: delivery.event_id.clone(),
             publisher: delivery.publisher.clone(),
@@ -159,11 +138,7 @@ impl Consumers for PluginConsumers {
     }
 }
 
-async fn settle(
-    tree: Tree,
-    outcome: Result<(), Problem>,
-    done: KernelStatement,
-) -> Result<(), Failure> {
+async fn settle(tree: Tree, outcome: Result<(), Problem>, done: KernelStatement) -> Result<(), Failure> {
     match outcome {
         Ok(()) => tree.commit(vec![done]).await.map_err(|error| match error {
             SqlError::Conflict => Failure::LeaseLost,
@@ -174,10 +149,7 @@ async fn settle(
             tree.abandon().await;
             Err(match problem.is(Code::Overloaded) {
                 true => Failure::NotNow(problem.detail),
-                false => Failure::Failed(format!(
-                    "{} {}: {}",
-                    problem.status, problem.code, problem.detail
-                )),
+                false => Failure::Failed(format!("{} {}: {}", problem.status, problem.code, problem.detail)),
             })
         }
     }

@@ -48,11 +48,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    pub(super) fn start(
-        events: &Events,
-        consumers: &Arc<dyn Consumers>,
-        mut rules: Vec<PurgeRule>,
-    ) -> Self {
+    pub(super) fn start(events: &Events, consumers: &Arc<dyn Consumers>, mut rules: Vec<PurgeRule>) -> Self {
         let Events {
             sql,
             config,
@@ -66,15 +62,7 @@ impl Runner {
             node: Arc::clone(&node),
         };
         let deliveries = Worker::new(events, consumers, &signals.events, deliveries);
-        let jobs = Worker::new(
-            events,
-            consumers,
-            &signals.jobs,
-            Jobs {
-                sql: sql.clone(),
-                node,
-            },
-        );
+        let jobs = Worker::new(events, consumers, &signals.jobs, Jobs { sql: sql.clone(), node });
         rules.extend(purge::kernel_rules(config));
         let upkeep = Upkeep {
             sql: sql.clone(),
@@ -139,12 +127,7 @@ impl<Q> Clone for Worker<Q> {
 }
 
 impl<Q: Queue> Worker<Q> {
-    fn new(
-        events: &Events,
-        consumers: &Arc<dyn Consumers>,
-        signal: &Arc<Notify>,
-        queue: Q,
-    ) -> Self {
+    fn new(events: &Events, consumers: &Arc<dyn Consumers>, signal: &Arc<Notify>, queue: Q) -> Self {
         let shared = Shared {
             queue,
             consumers: Arc::clone(consumers),
@@ -230,14 +213,7 @@ impl<Q: Queue> Worker<Q> {
 
     async fn renew(&self, row: &Q::Row) {
         let renewal = self.shared.queue.renew(row, self.lease());
-        if let Err(error) = self
-            .shared
-            .queue
-            .sql()
-            .kernel()
-            .transaction(vec![renewal])
-            .await
-        {
+        if let Err(error) = self.shared.queue.sql().kernel().transaction(vec![renewal]).await {
             tracing::warn!(kind = Q::KIND, %error, "could not renew a lease");
         }
     }
@@ -254,26 +230,15 @@ impl<Q: Queue> Worker<Q> {
             return Outcome::PutOff(PUT_OFF);
         }
         if work.attempts > config.max_attempts {
-            let error = format!(
-                "the kernel stopped during the last of {} attempts",
-                config.max_attempts
-            );
+            let error = format!("the kernel stopped during the last of {} attempts", config.max_attempts);
             return Outcome::Dead(error);
         }
         match queue.attempt(&**consumers, row).await {
             Ok(()) => Outcome::Done,
-            Err(Failure::Failed(error)) if work.attempts >= config.max_attempts => {
-                Outcome::Dead(error)
-            }
+            Err(Failure::Failed(error)) if work.attempts >= config.max_attempts => Outcome::Dead(error),
             Err(Failure::Failed(error)) => Outcome::Failed(error),
             Err(Failure::NotNow(reason)) => {
-                tracing::debug!(
-                    kind = Q::KIND,
-                    id = work.id,
-                    plugin = work.plugin,
-                    reason,
-                    "put off"
-                );
+                tracing::debug!(kind = Q::KIND, id = work.id, plugin = work.plugin, reason, "put off");
                 Outcome::PutOff(NOT_NOW)
             }
             Err(Failure::LeaseLost) => Outcome::Lost,
@@ -282,10 +247,7 @@ impl<Q: Queue> Worker<Q> {
 
     async fn record(&self, row: &Q::Row, outcome: Outcome) {
         let Shared {
-            queue,
-            config,
-            metrics,
-            ..
+            queue, config, metrics, ..
         } = &*self.shared;
         let work = Q::work(row);
         metrics
@@ -295,10 +257,7 @@ impl<Q: Queue> Worker<Q> {
         let statement = match &outcome {
             Outcome::Done => {
                 let delay = (Time::now().0 - work.since).max(0);
-                metrics
-                    .delay
-                    .with_label_values(&[Q::KIND])
-                    .observe(delay as f64 / 1e6);
+                metrics.delay.with_label_values(&[Q::KIND]).observe(delay as f64 / 1e6);
                 return;
             }
             Outcome::Lost => {
@@ -440,11 +399,7 @@ impl Upkeep {
     async fn purge(&self) {
         for rule in &self.rules {
             match purge::apply(&self.sql, rule).await {
-                Ok(rows) => self
-                    .metrics
-                    .purged
-                    .with_label_values(&[rule.table])
-                    .inc_by(rows),
+                Ok(rows) => self.metrics.purged.with_label_values(&[rule.table]).inc_by(rows),
                 Err(error) => {
                     tracing::warn!(table = rule.table, %error, "could not purge; trying again later")
                 }

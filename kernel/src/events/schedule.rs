@@ -61,10 +61,7 @@ impl Schedules {
         let rows = self
             .sql
             .kernel()
-            .fetch_all(
-                "select store, plugin, name, cron from kernel.schedules",
-                &[],
-            )
+            .fetch_all("select store, plugin, name, cron from kernel.schedules", &[])
             .await?;
         rows.iter()
             .map(|row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))
@@ -81,10 +78,7 @@ impl Schedules {
         let declared: HashSet<ScheduleLine> = consumers.schedules().into_iter().collect();
         let mut made = 0;
         for (line, due_at) in due {
-            let next = declared
-                .contains(&line)
-                .then(|| next_time(&line, now))
-                .flatten();
+            let next = declared.contains(&line).then(|| next_time(&line, now)).flatten();
             let statements = match next {
                 Some(next) => advance(&line, due_at, next),
                 None => forget(&line, due_at),
@@ -101,11 +95,7 @@ impl Schedules {
 
     async fn due(&self, now: Time) -> Result<Vec<(ScheduleLine, Time)>, SqlError> {
         let text = "select store, plugin, name, cron, next_at from kernel.schedules where next_at <= $1 order by next_at limit $2";
-        let rows = self
-            .sql
-            .kernel()
-            .fetch_all(text, &args![now, BATCH])
-            .await?;
+        let rows = self.sql.kernel().fetch_all(text, &args![now, BATCH]).await?;
         let read = |row: &crate::storage::sql::Row| {
             let line = ScheduleLine {
                 store: row.get(0)?,
@@ -131,13 +121,7 @@ fn next_time(line: &ScheduleLine, now: Time) -> Option<Time> {
 fn advance(line: &ScheduleLine, due_at: Time, next: Time) -> Vec<KernelStatement> {
     let moved = KernelStatement::new(
         "update kernel.schedules set next_at = $1 where store = $2 and plugin = $3 and name = $4 and next_at = $5",
-        args![
-            next,
-            line.store,
-            line.plugin.clone(),
-            line.name.clone(),
-            due_at
-        ],
+        args![next, line.store, line.plugin.clone(), line.name.clone(), due_at],
     );
     vec![moved.expecting(1), jobs::of_schedule(line, due_at)]
 }

@@ -162,28 +162,17 @@ impl Problem {
     /// The JSON text of the answer. Members that a plugin added stand beside ours and never replace one.
     pub fn to_json(&self, request_id: &str) -> Vec<u8> {
         let mut members = Map::with_capacity(7 + self.extra.len());
-        members.insert(
-            "type".into(),
-            Value::String(format!("/problems/{}", self.code)),
-        );
-        members.insert(
-            "title".into(),
-            Value::String(title_of(&self.code).into_owned()),
-        );
+        members.insert("type".into(), Value::String(format!("/problems/{}", self.code)));
+        members.insert("title".into(), Value::String(title_of(&self.code).into_owned()));
         members.insert("status".into(), Value::from(self.status_code().as_u16()));
         members.insert("detail".into(), Value::String(self.detail.clone()));
         members.insert("code".into(), Value::String(self.code.clone()));
         members.insert("request_id".into(), Value::String(request_id.to_owned()));
         if !self.errors.is_empty() {
-            members.insert(
-                "errors".into(),
-                self.errors.iter().map(error_to_json).collect(),
-            );
+            members.insert("errors".into(), self.errors.iter().map(error_to_json).collect());
         }
         for (name, value) in &self.extra {
-            members
-                .entry(name.as_str())
-                .or_insert_with(|| value.clone());
+            members.entry(name.as_str()).or_insert_with(|| value.clone());
         }
         serde_json::to_vec(&members).unwrap_or_default()
     }

@@ -138,7 +138,11 @@ impl Pending {
     }
 
     pub fn transaction_began(&mut self, frame: Frame) {
-        self.marks.push(Mark { frame, events: self.events.len(), jobs: self.jobs.len() });
+        self.marks.push(Mark {
+            frame,
+            events: self.events.len(),
+            jobs: self.jobs.len(),
+        });
     }
 
     pub fn transaction_committed(&mut self) {
@@ -168,9 +172,7 @@ impl Pending {
         let mut tags = std::mem::take(&mut self.tags);
         tags.sort();
         tags.dedup();
-        let of_one = |tags: &[(String, String)]| {
-            (tags[0].0.clone(), tags.iter().map(|(_, tag)| tag.clone()).collect())
-        };
+        let of_one = |tags: &[(String, String)]| (tags[0].0.clone(), tags.iter().map(|(_, tag)| tag.clone()).collect());
         tags.chunk_by(|one, next| one.0 == next.0).map(of_one).collect()
     }
 }

@@ -106,55 +106,71 @@ impl Plugins {
         plugin: &Arc<Plugin>,
         request: HandleRequest,
     ) -> Result<HandleResponse, Problem> {
-        match self.from_outside(tree, plugin, Invocation::Handle(request)).await? {
+        match self
+            .answer_outside_call(tree, plugin, Invocation::Handle(request))
+            .await?
+        {
             Answer::Response(response) => Ok(response),
             _ => Err(Problem::internal()),
         }
     }
 
     /// A function of a plugin, called by the kernel itself: an import, a seed.
-    pub async fn call(
-        &self,
-        tree: &Tree,
-        plugin: &str,
-        function: &str,
-        payload: Vec<u8>,
-    ) -> Result<Vec<u8>, Problem> {
+    pub async fn call(&self, tree: &Tree, plugin: &str, function: &str, payload: Vec<u8>) -> Result<Vec<u8>, Problem> {
         let known = tree.installed().enabled_plugin(tree.store().number, plugin);
-        let known = known.filter(|plugin| plugin.descriptor.functions.iter().any(|offered| offered.name == function));
+        let known = known.filter(|plugin| {
+            plugin
+                .descriptor
+                .functions
+                .iter()
+                .any(|offered| offered.name == function)
+        });
         let Some(plugin) = known else {
-            return Err(Problem::not_found(format!("`{plugin}.{function}` is not offered in this store")));
+            return Err(Problem::not_found(format!(
+                "`{plugin}.{function}` is not offered in this store"
+            )));
         };
-        let invocation = Invocation::Call { function: function.to_owned(), payload };
-        match self.from_outside(tree, plugin, invocation).await? {
+        let invocation = Invocation::Call {
+            function: function.to_owned(),
+            payload,
+        };
+        match self.answer_outside_call(tree, plugin, invocation).await? {
             Answer::Payload(answer) => Ok(answer),
             _ => Err(Problem::internal()),
         }
     }
 
     pub async fn consume(&self, tree: &Tree, plugin: &Arc<Plugin>, event: Event) -> Result<(), Problem> {
-        self.from_outside(tree, plugin, Invocation::Consume(event)).await.map(drop)
+        self.answer_outside_call(tree, plugin, Invocation::Consume(event))
+            .await
+            .map(drop)
     }
 
     pub async fn run(&self, tree: &Tree, plugin: &Arc<Plugin>, job: Job) -> Result<(), Problem> {
-        self.from_outside(tree, plugin, Invocation::Run(job)).await.map(drop)
+        self.answer_outside_call(tree, plugin, Invocation::Run(job))
+            .await
+            .map(drop)
     }
 
-    async fn from_outside(&self, tree: &Tree, plugin: &Arc<Plugin>, invocation: Invocation) -> Result<Answer, Problem> {
+    async fn answer_outside_call(
+        &self,
+        tree: &Tree,
+        plugin: &Arc<Plugin>,
+        invocation: Invocation,
+    ) -> Result<Answer, Problem> {
         let _permit = self.permit(plugin).await?;
-        let calling = Calling { plugin: None, depth: 1, deadline: Instant::now() + plugin.limits.deadline };
+        let calling = Calling {
+            plugin: None,
+            depth: 1,
+            deadline: Instant::now() + plugin.limits.deadline,
+        };
         self.invoke(tree, plugin, &calling, invocation).await
     }
 
     /// The plugin's permit first: those who queue for a busy plugin take no place from the others.
     async fn permit(&self, plugin: &Plugin) -> Result<[OwnedSemaphorePermit; 2], Problem> {
         let longest = Duration::from_millis(self.config().queue_wait_ms);
-        let both = async {
-            Ok([
-                acquire(&plugin.permits).await?,
-                acquire(self.permits()).await?,
-            ])
-        };
+        let both = async { Ok([acquire(&plugin.permits).await?, acquire(self.permits()).await?]) };
         match tokio::time::timeout(longest, both).await {
             Ok(permits) => permits,
             Err(_elapsed) => {
@@ -173,7 +189,12 @@ impl Plugins {
         invocation: Invocation,
     ) -> Result<Answer, Problem> {
         let frame = tree.enter().await.map_err(|error| sql_problem(&error))?;
-        let context = CallContext { tree: tree.clone(), plugin: plugin.clone(), frame, depth: calling.depth };
+        let context = CallContext {
+            tree: tree.clone(),
+            plugin: plugin.clone(),
+            frame,
+            depth: calling.depth,
+        };
         let state = CallState::new(Some(context), self.engine(), &plugin.limits, calling.deadline);
         let caller = wit_caller(tree.caller(), calling.plugin, &invocation);
         let outcome = self.enter_guest(plugin, state, caller, invocation).await;
@@ -185,9 +206,11 @@ impl Plugins {
                     plugin.counts.answered.inc();
                     Ok(answer)
                 }
-                Err(SqlError::LeftOpen) => {
-                    Err(failed(tree, plugin, &Failure::Trap("it ended with a transaction open".to_owned())))
-                }
+                Err(SqlError::LeftOpen) => Err(failed(
+                    tree,
+                    plugin,
+                    &Failure::Trap("it ended with a transaction open".to_owned()),
+                )),
                 Err(error) => Err(sql_problem(&error)),
             },
             Ok(Err(problem)) => {
@@ -250,7 +273,11 @@ impl Answer {
     fn bytes(&self) -> usize {
         match self {
             Self::Response(response) => {
-                let headers: usize = response.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+                let headers: usize = response
+                    .headers
+                    .iter()
+                    .map(|(name, value)| name.len() + value.len())
+                    .sum();
                 response.body.len() + headers
             }
             Self::Payload(payload) => payload.len(),
@@ -262,7 +289,10 @@ impl Answer {
 async fn acquire(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
     match Arc::clone(permits).try_acquire_owned() {
         Ok(permit) => Ok(permit),
-        Err(_) => Arc::clone(permits).acquire_owned().await.map_err(|_closed| Code::Stopping.into()),
+        Err(_) => Arc::clone(permits)
+            .acquire_owned()
+            .await
+            .map_err(|_closed| Code::Stopping.into()),
     }
 }
 
@@ -331,7 +361,11 @@ fn wit_caller(caller: &Caller, plugin: Option<&str>, invocation: &Invocation) ->
 }
 
 fn wit_request(request: HandleRequest, caller: wit::Caller) -> kinds::handle::Request {
-    let headers = request.headers.into_iter().map(|(name, value)| wit::Header { name, value }).collect();
+    let headers = request
+        .headers
+        .into_iter()
+        .map(|(name, value)| wit::Header { name, value })
+        .collect();
     kinds::handle::Request {
         operation: request.operation,
         path: request.path,
@@ -343,18 +377,56 @@ fn wit_request(request: HandleRequest, caller: wit::Caller) -> kinds::handle::Re
 }
 
 fn read_response(response: kinds::handle::Response) -> HandleResponse {
-    let headers = response.headers.into_iter().map(|header| (header.name, header.value)).collect();
-    HandleResponse { status: response.status, headers, body: response.body }
+    let headers = response
+        .headers
+        .into_iter()
+        .map(|header| (header.name, header.value))
+        .collect();
+    HandleResponse {
+        status: response.status,
+        headers,
+        body: response.body,
+    }
 }
 
 fn wit_event(event: Event) -> kinds::consume::Event {
-    let Event { id, publisher, name, key, payload, occurred_at, attempts } = event;
-    kinds::consume::Event { id, publisher, name, key, payload, occurred_at, attempts }
+    let Event {
+        id,
+        publisher,
+        name,
+        key,
+        payload,
+        occurred_at,
+        attempts,
+    } = event;
+    kinds::consume::Event {
+        id,
+        publisher,
+        name,
+        key,
+        payload,
+        occurred_at,
+        attempts,
+    }
 }
 
 fn wit_job(job: Job) -> kinds::run::Job {
-    let Job { id, name, key, payload, due_at, attempts } = job;
-    kinds::run::Job { id, name, key, payload, due_at, attempts }
+    let Job {
+        id,
+        name,
+        key,
+        payload,
+        due_at,
+        attempts,
+    } = job;
+    kinds::run::Job {
+        id,
+        name,
+        key,
+        payload,
+        due_at,
+        attempts,
+    }
 }
 
 /// A plugin's problem, bounded: it ends up in an answer to a client.
@@ -373,10 +445,19 @@ fn read_problem(problem: wit::Problem) -> Problem {
     };
     let errors = problem.errors.into_iter().take(MAX_PROBLEM_ERRORS);
     Problem {
-        status: if (400..600).contains(&problem.status) { problem.status } else { 500 },
+        status: if (400..600).contains(&problem.status) {
+            problem.status
+        } else {
+            500
+        },
         code,
         detail: cut(problem.detail),
-        errors: errors.map(|error| FieldError { pointer: cut(error.pointer), message: cut(error.message) }).collect(),
+        errors: errors
+            .map(|error| FieldError {
+                pointer: cut(error.pointer),
+                message: cut(error.message),
+            })
+            .collect(),
         extra,
         retry_after_seconds: None,
     }
@@ -391,9 +472,16 @@ pub(super) fn write_problem(problem: Problem) -> wit::Problem {
         errors: problem
             .errors
             .into_iter()
-            .map(|error| wit::FieldError { pointer: error.pointer, message: error.message })
+            .map(|error| wit::FieldError {
+                pointer: error.pointer,
+                message: error.message,
+            })
             .collect(),
-        extra: if problem.extra.is_empty() { String::new() } else { Value::Object(problem.extra).to_string() },
+        extra: if problem.extra.is_empty() {
+            String::new()
+        } else {
+            Value::Object(problem.extra).to_string()
+        },
     }
 }
 

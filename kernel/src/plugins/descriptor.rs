@@ -30,17 +30,34 @@ const MAX_BODY_KIB: u32 = 64 << 10;
 
 /// Under these the kernel itself answers.
 const KERNEL_PREFIXES: [&str; 11] = [
-    "/api/auth", "/api/store", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/socket.io", "/ws",
-    "/problems", "/favicon.ico",
+    "/api/auth",
+    "/api/store",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/socket.io",
+    "/ws",
+    "/problems",
+    "/favicon.ico",
 ];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 /// A plugin never sees what a caller proves its identity with, nor what the kernel decides with.
-const HIDDEN_HEADERS: [&str; 6] =
-    ["authorization", "cookie", "proxy-authorization", "x-store", "idempotency-key", "x-forwarded-for"];
+const HIDDEN_HEADERS: [&str; 6] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-store",
+    "idempotency-key",
+    "x-forwarded-for",
+];
 
 /// Asks the plugin, with no capability at all.
 pub async fn ask(engine: &Engine, compiled: &Compiled) -> Result<Descriptor, String> {
-    let text = describe(engine, compiled).await.map_err(|failure| format!("describe: {failure}"))?;
+    let text = describe(engine, compiled)
+        .await
+        .map_err(|failure| format!("describe: {failure}"))?;
     serde_json::from_str(&text).map_err(|error| format!("describe: {error}"))
 }
 
@@ -49,14 +66,27 @@ async fn describe(engine: &Engine, compiled: &Compiled) -> Result<String, Failur
     let deadline = tokio::time::Instant::now() + LIMITS.deadline;
     let state = CallState::new(None, engine, &LIMITS, deadline);
     let FreshInstance { mut store, instance } = FreshInstance::new(engine, compiled, state, &LIMITS).await?;
-    let guest = export.load(&mut store, &instance).map_err(|error| Failure::of(&store, error))?;
-    let text = guest.call_describe(&mut store).await.map_err(|error| Failure::of(&store, error))?;
-    if text.len() > LIMITS.answer_bytes { Err(Failure::AnswerTooLarge) } else { Ok(text) }
+    let guest = export
+        .load(&mut store, &instance)
+        .map_err(|error| Failure::of(&store, error))?;
+    let text = guest
+        .call_describe(&mut store)
+        .await
+        .map_err(|error| Failure::of(&store, error))?;
+    if text.len() > LIMITS.answer_bytes {
+        Err(Failure::AnswerTooLarge)
+    } else {
+        Ok(text)
+    }
 }
 
 /// Everything that can be said against it, so that an author mends it all at once.
 pub fn check(manifest: &Manifest, descriptor: &Descriptor, exports: &BTreeSet<String>) -> Vec<String> {
-    let mut check = Check { plugin: &manifest.plugin.name, descriptor, found: Vec::new() };
+    let mut check = Check {
+        plugin: &manifest.plugin.name,
+        descriptor,
+        found: Vec::new(),
+    };
     check.bounds();
     if check.found.is_empty() {
         check.routes();
@@ -142,26 +172,36 @@ impl Check<'_> {
         }
         for header in &route.headers {
             let is_name = !header.is_empty()
-                && header.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+                && header
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
             if !is_name || HIDDEN_HEADERS.contains(&header.as_str()) {
                 return Err(format!("the header `{header}` is not for plugins"));
             }
         }
         if let Some(answer) = route.answers.iter().find(|answer| !(200..400).contains(&answer.status)) {
-            return Err(format!("{} is not the status of an answer; declare it under problems", answer.status));
+            return Err(format!(
+                "{} is not the status of an answer; declare it under problems",
+                answer.status
+            ));
         }
         let odd = route
             .problems
             .iter()
             .find(|problem| !(400..600).contains(&problem.status) || !names::is_problem_code(&problem.code));
-        odd.map_or(Ok(()), |problem| Err(format!("the problem {} `{}`", problem.status, problem.code)))
+        odd.map_or(Ok(()), |problem| {
+            Err(format!("the problem {} `{}`", problem.status, problem.code))
+        })
     }
 
     fn functions(&mut self) {
         let mut seen = BTreeSet::new();
         for function in &self.descriptor.functions {
             if !names::is_name(&function.name) || !seen.insert(function.name.as_str()) {
-                self.refuse(format!("the function name `{}` is not valid, or there twice", function.name));
+                self.refuse(format!(
+                    "the function name `{}` is not valid, or there twice",
+                    function.name
+                ));
             }
         }
         let wanted = self.descriptor.provides.values().flatten();
@@ -169,7 +209,8 @@ impl Check<'_> {
         let wanted = wanted.chain(self.descriptor.seed.iter().map(|seed| &seed.function));
         for function in wanted {
             if !seen.contains(function.as_str()) {
-                self.found.push(format!("it names a function `{function}` that it does not have"));
+                self.found
+                    .push(format!("it names a function `{function}` that it does not have"));
             }
         }
     }
@@ -179,22 +220,31 @@ impl Check<'_> {
         let asked = &manifest.capabilities;
         for event in &descriptor.publishes {
             if !asked.publish.contains(&event.name) {
-                self.refuse(format!("it publishes `{0}`: write publish = [\"{0}\"] in plugin.toml", event.name));
+                self.refuse(format!(
+                    "it publishes `{0}`: write publish = [\"{0}\"] in plugin.toml",
+                    event.name
+                ));
             }
         }
         for name in &asked.publish {
             if !descriptor.publishes.iter().any(|event| event.name == *name) {
-                self.refuse(format!("plugin.toml publishes `{name}`, which the descriptor does not list"));
+                self.refuse(format!(
+                    "plugin.toml publishes `{name}`, which the descriptor does not list"
+                ));
             }
         }
         for service in descriptor.provides.keys() {
             if !asked.provides.contains(service) {
-                self.refuse(format!("it provides `{service}`: write provides = [\"{service}\"] in plugin.toml"));
+                self.refuse(format!(
+                    "it provides `{service}`: write provides = [\"{service}\"] in plugin.toml"
+                ));
             }
         }
         for service in &asked.provides {
             if !descriptor.provides.contains_key(service) {
-                self.refuse(format!("plugin.toml provides `{service}`, which the descriptor does not list"));
+                self.refuse(format!(
+                    "plugin.toml provides `{service}`, which the descriptor does not list"
+                ));
             }
         }
         for job in &descriptor.jobs {
@@ -215,7 +265,10 @@ impl Check<'_> {
     fn permissions(&mut self) {
         for permission in &self.descriptor.permissions {
             if !is_own(self.plugin, &permission.name) {
-                self.refuse(format!("the permission `{}` must begin with `{}.`", permission.name, self.plugin));
+                self.refuse(format!(
+                    "the permission `{}` must begin with `{}.`",
+                    permission.name, self.plugin
+                ));
             }
         }
     }
@@ -230,11 +283,24 @@ impl Check<'_> {
         let of_functions = descriptor.functions.iter().flat_map(|function| {
             [&function.payload, &function.answer].map(|schema| (format!("function `{}`", function.name), schema))
         });
-        let of_events =
-            descriptor.publishes.iter().map(|event| (format!("event `{}`", event.name), &event.payload));
-        let named = descriptor.schemas.iter().map(|(name, schema)| (format!("schema `{name}`"), schema));
-        let settings = descriptor.settings.iter().map(|schema| ("the settings".to_owned(), schema));
-        let all: Vec<_> = of_routes.chain(of_functions).chain(of_events).chain(named).chain(settings).collect();
+        let of_events = descriptor
+            .publishes
+            .iter()
+            .map(|event| (format!("event `{}`", event.name), &event.payload));
+        let named = descriptor
+            .schemas
+            .iter()
+            .map(|(name, schema)| (format!("schema `{name}`"), schema));
+        let settings = descriptor
+            .settings
+            .iter()
+            .map(|schema| ("the settings".to_owned(), schema));
+        let all: Vec<_> = of_routes
+            .chain(of_functions)
+            .chain(of_events)
+            .chain(named)
+            .chain(settings)
+            .collect();
         for (place, schema) in all {
             if let Err(reason) = services::compile(&with_components(schema, &descriptor.schemas)) {
                 self.refuse(format!("{place}: {reason}"));
@@ -252,7 +318,9 @@ impl Check<'_> {
         ];
         for (kind, needed) in needed {
             if needed && !exports.contains(kind) {
-                self.refuse(format!("it describes what only an export `{kind}` can answer, and has none"));
+                self.refuse(format!(
+                    "it describes what only an export `{kind}` can answer, and has none"
+                ));
             }
         }
     }
@@ -269,7 +337,10 @@ fn check_path(path: &str) -> Result<(), String> {
         return Err(format!("its path has more than {MAX_PATH_BYTES} bytes"));
     }
     let segments = path.strip_prefix("/api/").ok_or("its path must begin with /api/")?;
-    let is_under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_under = |prefix: &str| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     if let Some(prefix) = KERNEL_PREFIXES.into_iter().find(|prefix| is_under(prefix)) {
         return Err(format!("{prefix} belongs to the kernel"));
     }
@@ -279,9 +350,9 @@ fn check_path(path: &str) -> Result<(), String> {
             .and_then(|rest| rest.strip_suffix('}'))
             .is_some_and(|name| names::is_name(name) && position > 0);
         let is_literal = !segment.is_empty()
-            && segment.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
-            })
+            && segment
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'))
             && !segment.starts_with('.');
         if !is_parameter && !is_literal {
             return Err(format!(
@@ -294,7 +365,9 @@ fn check_path(path: &str) -> Result<(), String> {
 
 /// Paths of one shape answer the same requests: `/api/x/{id}` and `/api/x/{slug}`.
 fn shape(path: &str) -> String {
-    let segments = path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment });
+    let segments = path
+        .split('/')
+        .map(|segment| if segment.starts_with('{') { "{}" } else { segment });
     segments.collect::<Vec<_>>().join("/")
 }
 
@@ -308,19 +381,27 @@ pub fn conflicts(name: &str, descriptor: &Descriptor, installed: &Installed) -> 
         .collect();
     let conflict = |route: &Route| {
         let owner = taken.get(&(route.method.as_str(), shape(&route.path)))?;
-        Some(format!("route `{} {}` already belongs to `{}`", route.method, route.path, owner.name))
+        Some(format!(
+            "route `{} {}` already belongs to `{}`",
+            route.method, route.path, owner.name
+        ))
     };
     descriptor.routes.iter().filter_map(conflict).collect()
 }
 
 /// A schema together with the named ones that it may refer to as `#/components/schemas/Name`.
 pub fn with_components(schema: &JsonSchema, named: &BTreeMap<String, JsonSchema>) -> Value {
-    let Value::Object(members) = schema else { return schema.clone() };
+    let Value::Object(members) = schema else {
+        return schema.clone();
+    };
     if named.is_empty() {
         return schema.clone();
     }
     let mut members = members.clone();
-    let named: Map<String, Value> = named.iter().map(|(name, schema)| (name.clone(), schema.clone())).collect();
+    let named: Map<String, Value> = named
+        .iter()
+        .map(|(name, schema)| (name.clone(), schema.clone()))
+        .collect();
     members.insert("components".to_owned(), serde_json::json!({ "schemas": named }));
     Value::Object(members)
 }
@@ -332,12 +413,32 @@ mod tests {
     #[test]
     fn a_plugin_cannot_answer_under_the_kernels_paths() {
         for path in [
-            "/api/auth", "/api/auth/login", "/api/store", "/healthz", "/metrics", "/api/../healthz", "/api/", "/api/{all}",
-            "/api/x/", "/api//x", "/api/x/{id", "/api/x/{*rest}", "/api/x/a{id}", "/api/X", "/api/x%2f", "/",
+            "/api/auth",
+            "/api/auth/login",
+            "/api/store",
+            "/healthz",
+            "/metrics",
+            "/api/../healthz",
+            "/api/",
+            "/api/{all}",
+            "/api/x/",
+            "/api//x",
+            "/api/x/{id",
+            "/api/x/{*rest}",
+            "/api/x/a{id}",
+            "/api/X",
+            "/api/x%2f",
+            "/",
         ] {
             assert!(check_path(path).is_err(), "{path}");
         }
-        for path in ["/api/products", "/api/authors", "/api/stores/{id}/items", "/api/webhooks/xendit", "/api/a/{id}/b.json"] {
+        for path in [
+            "/api/products",
+            "/api/authors",
+            "/api/stores/{id}/items",
+            "/api/webhooks/xendit",
+            "/api/a/{id}/b.json",
+        ] {
             assert_eq!(check_path(path), Ok(()), "{path}");
         }
     }

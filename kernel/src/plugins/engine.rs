@@ -106,7 +106,11 @@ fn plain(error: wasmtime::Error) -> anyhow::Error {
 fn engine_config(config: &PluginsConfig) -> Config {
     let pagemap = PoolingAllocationConfig::is_pagemap_scan_available();
     let keep = if pagemap { KEEP_RESIDENT } else { KEEP_RESIDENT_BLIND };
-    tracing::info!(pagemap_scan = pagemap, keep_resident_kib = keep >> 10, "plugin memory is reset in place");
+    tracing::info!(
+        pagemap_scan = pagemap,
+        keep_resident_kib = keep >> 10,
+        "plugin memory is reset in place"
+    );
 
     // Nested calls never wait for an instance: there is one for every call that can be under way at every depth.
     let calls = config.concurrent_calls.saturating_mul(config.call_depth);
@@ -165,7 +169,11 @@ impl Artifacts {
             "{} must be a folder that only the user running the kernel can write to",
             folder.display()
         );
-        Ok(Self { folder, compatibility: compatibility(engine), user })
+        Ok(Self {
+            folder,
+            compatibility: compatibility(engine),
+            user,
+        })
     }
 
     fn path(&self, digest: &str) -> PathBuf {
@@ -210,7 +218,11 @@ impl Artifacts {
 /// Who a file belongs to that this process makes: the one portable way to learn it without unsafe code.
 fn own_user(folder: &Path) -> Result<u32> {
     let probe = folder.join(format!("{}.probe", uuid::Uuid::now_v7()));
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe);
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&probe);
     let user = file.and_then(|file| file.metadata()).map(|about| about.uid());
     let _ = std::fs::remove_file(&probe);
     user.with_context(|| format!("{} must be writable", folder.display()))
@@ -232,6 +244,8 @@ fn start_ticker(engine: wasmtime::EngineWeak) -> Result<()> {
             std::thread::sleep(TICK);
         }
     };
-    std::thread::Builder::new().name("plugin-epoch".to_owned()).spawn(tick)?;
+    std::thread::Builder::new()
+        .name("plugin-epoch".to_owned())
+        .spawn(tick)?;
     Ok(())
 }

@@ -53,8 +53,24 @@ pub fn decide(
 /// Everything in `wide` that is not in `narrow`, as an operator reads it: `http api.example.com`, `call product.reserve`.
 pub fn beyond(wide: &Capabilities, narrow: &Capabilities) -> Vec<String> {
     // Destructured, so that a new capability cannot be forgotten here.
-    let Capabilities { sql, views, call, services, provides, publish, subscribe, jobs, cache, http, secrets } = wide;
-    let switches = [("sql", *sql, narrow.sql), ("jobs", *jobs, narrow.jobs), ("cache", *cache, narrow.cache)];
+    let Capabilities {
+        sql,
+        views,
+        call,
+        services,
+        provides,
+        publish,
+        subscribe,
+        jobs,
+        cache,
+        http,
+        secrets,
+    } = wide;
+    let switches = [
+        ("sql", *sql, narrow.sql),
+        ("jobs", *jobs, narrow.jobs),
+        ("cache", *cache, narrow.cache),
+    ];
     let lists = [
         ("read view", views, &narrow.views),
         ("call", call, &narrow.call),
@@ -65,9 +81,14 @@ pub fn beyond(wide: &Capabilities, narrow: &Capabilities) -> Vec<String> {
         ("http", http, &narrow.http),
         ("secret", secrets, &narrow.secrets),
     ];
-    let switches = switches.into_iter().filter(|(_, wide, narrow)| *wide && !narrow).map(|(name, ..)| name.to_owned());
+    let switches = switches
+        .into_iter()
+        .filter(|(_, wide, narrow)| *wide && !narrow)
+        .map(|(name, ..)| name.to_owned());
     let entries = lists.into_iter().flat_map(|(name, wide, narrow)| {
-        wide.iter().filter(|entry| !narrow.contains(entry)).map(move |entry| format!("{name} {entry}"))
+        wide.iter()
+            .filter(|entry| !narrow.contains(entry))
+            .map(move |entry| format!("{name} {entry}"))
     });
     switches.chain(entries).collect()
 }
@@ -96,7 +117,12 @@ mod tests {
     #[test]
     fn an_upgrade_that_asks_for_another_host_needs_a_new_yes() {
         let before = asking(&["a.example"]);
-        let error = decide(&Decision::Unchanged, &asking(&["a.example", "b.example"]), Some(&before)).unwrap_err();
+        let error = decide(
+            &Decision::Unchanged,
+            &asking(&["a.example", "b.example"]),
+            Some(&before),
+        )
+        .unwrap_err();
         assert_eq!(error, GrantError::Wider("http b.example".to_owned()));
     }
 

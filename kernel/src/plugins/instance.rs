@@ -74,16 +74,29 @@ impl CallState {
     pub(super) fn new(call: Option<CallContext>, engine: &Engine, limits: &CallLimits, deadline: Instant) -> Self {
         let shared = call.as_ref().map(|call| call.plugin.memory.clone());
         Self {
-            clock: CallClock { deadline, waited: Duration::ZERO, ticks: 0, lane: engine.slow_lane.clone(), permit: Arc::default() },
+            clock: CallClock {
+                deadline,
+                waited: Duration::ZERO,
+                ticks: 0,
+                lane: engine.slow_lane.clone(),
+                permit: Arc::default(),
+            },
             log: LogBudget::default(),
-            memory: MemoryLimit { most: limits.memory_bytes, shared, taken: 0, exceeded: false },
+            memory: MemoryLimit {
+                most: limits.memory_bytes,
+                shared,
+                taken: 0,
+                exceeded: false,
+            },
             call,
         }
     }
 
     /// The call tree, or a trap: only `describe` has none.
     pub(super) fn context(&self) -> wasmtime::Result<&CallContext> {
-        self.call.as_ref().ok_or_else(|| wasmtime::format_err!("`describe` has no capabilities"))
+        self.call
+            .as_ref()
+            .ok_or_else(|| wasmtime::format_err!("`describe` has no capabilities"))
     }
 }
 
@@ -153,11 +166,15 @@ pub struct MemoryShare {
 
 impl MemoryShare {
     pub fn of(config: &PluginsConfig) -> Self {
-        Self { left: AtomicUsize::new((config.plugin_memory_mib as usize) << 20) }
+        Self {
+            left: AtomicUsize::new((config.plugin_memory_mib as usize) << 20),
+        }
     }
 
     fn take(&self, bytes: usize) -> bool {
-        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
+            .is_ok()
     }
 }
 
@@ -216,29 +233,33 @@ impl FreshInstance {
         store.set_hostcall_fuel(limits.answer_bytes.saturating_mul(2).saturating_add(1 << 20));
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| context.data_mut().clock.tick());
-        let instance = compiled.pre.instantiate_async(&mut store).await.map_err(|error| Failure::of(&store, error))?;
+        let instance = compiled
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| Failure::of(&store, error))?;
         Ok(Self { store, instance })
     }
 }
 
 impl Failure {
     pub(super) fn of(store: &Store<CallState>, error: wasmtime::Error) -> Self {
-    if store.data().memory.exceeded {
-        return Failure::Memory;
+        if store.data().memory.exceeded {
+            return Failure::Memory;
+        }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Failure::NoInstance;
+        }
+        match error.downcast::<Failure>() {
+            Ok(failure) => failure,
+            Err(error) => Failure::Trap(match error.downcast_ref::<Trap>() {
+                // Rust's `panic = "abort"` ends here; its message went through `log` before.
+                Some(Trap::UnreachableCodeReached) => "it panicked or reached unreachable code".to_owned(),
+                // The fixed-size stack of a Rust guest lies below its data: recursion runs out of it first.
+                Some(Trap::StackOverflow) => "its stack overflowed".to_owned(),
+                Some(trap) => trap.to_string(),
+                None => format!("{error:#}"),
+            }),
+        }
     }
-    if error.is::<PoolConcurrencyLimitError>() {
-        return Failure::NoInstance;
-    }
-    match error.downcast::<Failure>() {
-        Ok(failure) => failure,
-        Err(error) => Failure::Trap(match error.downcast_ref::<Trap>() {
-            // Rust's `panic = "abort"` ends here; its message went through `log` before.
-            Some(Trap::UnreachableCodeReached) => "it panicked or reached unreachable code".to_owned(),
-            // The fixed-size stack of a Rust guest lies below its data: recursion runs out of it first.
-            Some(Trap::StackOverflow) => "its stack overflowed".to_owned(),
-            Some(trap) => trap.to_string(),
-            None => format!("{error:#}"),
-        }),
-    }
-}
 }

@@ -21,8 +21,14 @@ pub struct Counts {
 
 impl Metrics {
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let calls = Opts::new("commerce_plugin_calls_total", "Calls into plugins, at every depth, by how they ended");
-        let lines = Opts::new("commerce_plugin_log_lines_dropped_total", "Log lines beyond a plugin's rate");
+        let calls = Opts::new(
+            "commerce_plugin_calls_total",
+            "Calls into plugins, at every depth, by how they ended",
+        );
+        let lines = Opts::new(
+            "commerce_plugin_log_lines_dropped_total",
+            "Log lines beyond a plugin's rate",
+        );
         let metrics = Self {
             calls: IntCounterVec::new(calls, &["plugin", "outcome"])?,
             lines_dropped: IntCounterVec::new(lines, &["plugin"])?,

@@ -149,7 +149,12 @@ impl Plugins {
     }
 
     fn loader(&self) -> Loader<'_> {
-        Loader { engine: &self.0.engine, sql: self.sql(), config: self.config(), metrics: &self.0.metrics }
+        Loader {
+            engine: &self.0.engine,
+            sql: self.sql(),
+            config: self.config(),
+            metrics: &self.0.metrics,
+        }
     }
 
     fn sql(&self) -> &Sql {

@@ -2,8 +2,17 @@
 //! border, in SQL.
 
 /// Names that would meet the kernel's or a database's own schemas.
-const RESERVED: [&str; 9] =
-    ["kernel", "public", "main", "temp", "information_schema", "store_id", "commerce", "system", "auth"];
+const RESERVED: [&str; 9] = [
+    "kernel",
+    "public",
+    "main",
+    "temp",
+    "information_schema",
+    "store_id",
+    "commerce",
+    "system",
+    "auth",
+];
 
 /// `[a-z][a-z0-9_]{0,30}`
 pub fn is_name(name: &str) -> bool {
@@ -19,7 +28,8 @@ pub fn is_plugin(name: &str) -> bool {
 
 /// `product.reserve`: something of one plugin.
 pub fn is_qualified(name: &str) -> bool {
-    name.split_once('.').is_some_and(|(plugin, name)| is_plugin(plugin) && is_name(name))
+    name.split_once('.')
+        .is_some_and(|(plugin, name)| is_plugin(plugin) && is_name(name))
 }
 
 /// `shipping@1`
@@ -36,7 +46,9 @@ pub fn is_service(name: &str) -> bool {
 pub fn is_migration_file(name: &str) -> bool {
     name.strip_suffix(".sql").is_some_and(|stem| {
         (1..=100).contains(&stem.len())
-            && stem.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            && stem
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     })
 }
 
@@ -45,7 +57,9 @@ pub fn is_host(name: &str) -> bool {
     let (host, port) = name.rsplit_once(':').unwrap_or((name, "443"));
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -63,7 +77,9 @@ pub fn is_id_prefix(prefix: &str) -> bool {
 /// `out_of_stock`
 pub fn is_problem_code(code: &str) -> bool {
     (1..=64).contains(&code.len())
-        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -72,7 +88,17 @@ mod tests {
 
     #[test]
     fn a_plugin_cannot_take_the_name_of_a_schema_that_exists() {
-        for name in ["kernel", "public", "pg_catalog", "sqlite_master", "information_schema", "Product", "a-b", "a.b", ""] {
+        for name in [
+            "kernel",
+            "public",
+            "pg_catalog",
+            "sqlite_master",
+            "information_schema",
+            "Product",
+            "a-b",
+            "a.b",
+            "",
+        ] {
             assert!(!is_plugin(name), "{name}");
         }
         assert!(is_plugin("flat_rate"));
@@ -81,10 +107,24 @@ mod tests {
 
     #[test]
     fn a_host_is_one_host() {
-        for host in ["api.example.com", "api.example.com:8443", "127.0.0.1:9000", "localhost:1"] {
+        for host in [
+            "api.example.com",
+            "api.example.com:8443",
+            "127.0.0.1:9000",
+            "localhost:1",
+        ] {
             assert!(is_host(host), "{host}");
         }
-        for host in ["*.example.com", "https://example.com", "a@b.com", "a.com/", "a.com:0", "a.com:99999", "", ":443"] {
+        for host in [
+            "*.example.com",
+            "https://example.com",
+            "a@b.com",
+            "a.com/",
+            "a.com:0",
+            "a.com:99999",
+            "",
+            ":443",
+        ] {
             assert!(!is_host(host), "{host}");
         }
     }

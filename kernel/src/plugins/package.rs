@@ -118,7 +118,12 @@ impl Package {
     /// A contract rides in every package that provides or calls its service, so that the kernel can compare them.
     fn check_services(&self) -> Result<(), PackageError> {
         let capabilities = &self.manifest.capabilities;
-        match capabilities.services.iter().chain(&capabilities.provides).find(|name| !self.contracts.contains_key(*name)) {
+        match capabilities
+            .services
+            .iter()
+            .chain(&capabilities.provides)
+            .find(|name| !self.contracts.contains_key(*name))
+        {
             Some(name) => Err(PackageError::Section {
                 section: sections::CONTRACTS,
                 reason: format!("the contract of `{name}`, named in plugin.toml, is missing"),
@@ -142,7 +147,11 @@ struct Outline<'a> {
 impl<'a> Outline<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self, PackageError> {
         let malformed = |error: wasmparser::BinaryReaderError| PackageError::Malformed(error.to_string());
-        let mut outline = Self { sections: BTreeMap::new(), imports: BTreeSet::new(), exports: BTreeSet::new() };
+        let mut outline = Self {
+            sections: BTreeMap::new(),
+            imports: BTreeSet::new(),
+            exports: BTreeSet::new(),
+        };
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(bytes) {
             match payload.map_err(malformed)? {
@@ -176,23 +185,45 @@ impl<'a> Outline<'a> {
     }
 
     fn keep(&mut self, name: &str, data: &'a [u8]) -> Result<(), PackageError> {
-        let known = [sections::MANIFEST, sections::MIGRATIONS, sections::SQL, sections::CONTRACTS];
-        let Some(section) = known.into_iter().find(|known| *known == name) else { return Ok(()) };
-        let most = if section == sections::MANIFEST { MAX_MANIFEST_BYTES } else { MAX_SECTION_BYTES };
+        let known = [
+            sections::MANIFEST,
+            sections::MIGRATIONS,
+            sections::SQL,
+            sections::CONTRACTS,
+        ];
+        let Some(section) = known.into_iter().find(|known| *known == name) else {
+            return Ok(());
+        };
+        let most = if section == sections::MANIFEST {
+            MAX_MANIFEST_BYTES
+        } else {
+            MAX_SECTION_BYTES
+        };
         if data.len() > most {
-            return Err(PackageError::Section { section, reason: format!("larger than {most} bytes") });
+            return Err(PackageError::Section {
+                section,
+                reason: format!("larger than {most} bytes"),
+            });
         }
         // A second one could show the operator another manifest than the one that counts.
         if self.sections.insert(section, data).is_some() {
-            return Err(PackageError::Section { section, reason: "appears twice".to_owned() });
+            return Err(PackageError::Section {
+                section,
+                reason: "appears twice".to_owned(),
+            });
         }
         Ok(())
     }
 
     fn optional(&self, section: &'static str) -> Result<Option<&'a str>, PackageError> {
-        let Some(data) = self.sections.get(section) else { return Ok(None) };
+        let Some(data) = self.sections.get(section) else {
+            return Ok(None);
+        };
         let text = std::str::from_utf8(data);
-        text.map(Some).map_err(|_| PackageError::Section { section, reason: "not UTF-8".to_owned() })
+        text.map(Some).map_err(|_| PackageError::Section {
+            section,
+            reason: "not UTF-8".to_owned(),
+        })
     }
 
     fn section(&self, section: &'static str) -> Result<&'a str, PackageError> {
@@ -225,10 +256,14 @@ fn check_manifest(manifest: &Manifest) -> Result<semver::Version, PackageError> 
         ));
     }
     if !matches!(plugin.contract.as_str(), "0.1" | "0.1.0") {
-        return refuse(format!("contract `{}` is not offered by this kernel; it has 0.1", shorten(&plugin.contract)));
+        return refuse(format!(
+            "contract `{}` is not offered by this kernel; it has 0.1",
+            shorten(&plugin.contract)
+        ));
     }
     let asked = &manifest.capabilities;
-    let lists: [(&str, &[String], fn(&str) -> bool); 8] = [
+    type IsValid = fn(&str) -> bool;
+    let lists: [(&str, &[String], IsValid); 8] = [
         ("views", &asked.views, names::is_qualified),
         ("call", &asked.call, names::is_qualified),
         ("subscribe", &asked.subscribe, names::is_qualified),
@@ -240,7 +275,10 @@ fn check_manifest(manifest: &Manifest) -> Result<semver::Version, PackageError> 
     ];
     for (key, values, is_valid) in lists {
         if let Some(value) = values.iter().find(|value| !is_valid(value)) {
-            return refuse(format!("`{}` is not a valid entry of `capabilities.{key}`", shorten(value)));
+            return refuse(format!(
+                "`{}` is not a valid entry of `capabilities.{key}`",
+                shorten(value)
+            ));
         }
     }
     if let Some(view) = manifest.views.keys().find(|view| !names::is_name(view)) {
@@ -251,7 +289,12 @@ fn check_manifest(manifest: &Manifest) -> Result<semver::Version, PackageError> 
 }
 
 fn read_migrations(text: Option<&str>) -> Result<Vec<Migration>, PackageError> {
-    let refuse = |reason: String| Err(PackageError::Section { section: sections::MIGRATIONS, reason });
+    let refuse = |reason: String| {
+        Err(PackageError::Section {
+            section: sections::MIGRATIONS,
+            reason,
+        })
+    };
     let Some(text) = text else { return Ok(Vec::new()) };
     let migrations: Vec<Migration> = match serde_json::from_str(text) {
         Ok(migrations) => migrations,
@@ -260,8 +303,14 @@ fn read_migrations(text: Option<&str>) -> Result<Vec<Migration>, PackageError> {
     if migrations.len() > MAX_MIGRATIONS {
         return refuse(format!("more than {MAX_MIGRATIONS} files"));
     }
-    if let Some(migration) = migrations.iter().find(|migration| !names::is_migration_file(&migration.file)) {
-        return refuse(format!("`{}` is not a file name such as `0001_products.sql`", shorten(&migration.file)));
+    if let Some(migration) = migrations
+        .iter()
+        .find(|migration| !names::is_migration_file(&migration.file))
+    {
+        return refuse(format!(
+            "`{}` is not a file name such as `0001_products.sql`",
+            shorten(&migration.file)
+        ));
     }
     if !migrations.is_sorted_by(|one, next| one.file < next.file) {
         return refuse("the files are not in the order of their names".to_owned());
@@ -270,16 +319,26 @@ fn read_migrations(text: Option<&str>) -> Result<Vec<Migration>, PackageError> {
 }
 
 fn read_sql(text: Option<&str>) -> Result<Vec<String>, PackageError> {
-    let texts: BTreeSet<&str> = text.unwrap_or_default().split('\0').filter(|text| !text.trim().is_empty()).collect();
+    let texts: BTreeSet<&str> = text
+        .unwrap_or_default()
+        .split('\0')
+        .filter(|text| !text.trim().is_empty())
+        .collect();
     if texts.len() > MAX_SQL_TEXTS {
         let reason = format!("more than {MAX_SQL_TEXTS} statements");
-        return Err(PackageError::Section { section: sections::SQL, reason });
+        return Err(PackageError::Section {
+            section: sections::SQL,
+            reason,
+        });
     }
     Ok(texts.into_iter().map(str::to_owned).collect())
 }
 
 fn read_contracts(text: Option<&str>) -> Result<BTreeMap<String, Contract>, PackageError> {
-    let refuse = |reason: String| PackageError::Section { section: sections::CONTRACTS, reason };
+    let refuse = |reason: String| PackageError::Section {
+        section: sections::CONTRACTS,
+        reason,
+    };
     let Some(text) = text else { return Ok(BTreeMap::new()) };
     let files: Vec<String> = serde_json::from_str(text).map_err(|error| refuse(error.to_string()))?;
     let mut contracts = BTreeMap::new();

@@ -86,7 +86,9 @@ impl Installed {
     pub fn enabled(&self, store: i64, plugin: &str) -> bool {
         let of_store = self.stores.get(plugin).and_then(|stores| stores.get(&store));
         self.plugins.contains_key(plugin)
-            && of_store.and_then(|found| found.enabled).unwrap_or_else(|| self.everywhere.contains(plugin))
+            && of_store
+                .and_then(|found| found.enabled)
+                .unwrap_or_else(|| self.everywhere.contains(plugin))
     }
 
     pub fn enabled_plugin(&self, store: i64, plugin: &str) -> Option<&Arc<Plugin>> {
@@ -96,7 +98,12 @@ impl Installed {
     /// The plugins that provide a service in this store: those the operator put first, then the others by name.
     pub fn providers(&self, store: i64, service: &str) -> Vec<Arc<Plugin>> {
         let order = self.orders.get(service).map(Vec::as_slice).unwrap_or_default();
-        let place = |plugin: &Arc<Plugin>| order.iter().position(|name| **name == *plugin.name).unwrap_or(usize::MAX);
+        let place = |plugin: &Arc<Plugin>| {
+            order
+                .iter()
+                .position(|name| **name == *plugin.name)
+                .unwrap_or(usize::MAX)
+        };
         let provides = |plugin: &&Arc<Plugin>| {
             plugin.grants.provides.iter().any(|granted| granted == service)
                 && plugin.descriptor.provides.contains_key(service)
@@ -110,9 +117,8 @@ impl Installed {
     /// Who is told this event in this store: subscribed to it, granted it, and enabled.
     pub fn subscribers(&self, store: i64, publisher: &str, event: &str) -> Vec<&str> {
         let names = |entry: &String| entry.split_once('.') == Some((publisher, event));
-        let told = |plugin: &&Arc<Plugin>| {
-            plugin.grants.subscribe.iter().any(names) && self.enabled(store, &plugin.name)
-        };
+        let told =
+            |plugin: &&Arc<Plugin>| plugin.grants.subscribe.iter().any(names) && self.enabled(store, &plugin.name);
         self.plugins().filter(told).map(|plugin| &*plugin.name).collect()
     }
 
@@ -139,7 +145,11 @@ impl Outline {
         Self {
             manifest: package.manifest.clone(),
             recorded_sql: package.sql.len(),
-            contracts: package.contracts.values().map(|contract| contract.text.clone()).collect(),
+            contracts: package
+                .contracts
+                .values()
+                .map(|contract| contract.text.clone())
+                .collect(),
         }
     }
 }
@@ -182,9 +192,19 @@ impl Loader<'_> {
         }
         let plugins = self.load_all(parts, before).await?;
         let stores = self.read_stores(&plugins).await?;
-        let orders = kernel.fetch_all("select service, providers from kernel.service_orders", &[]).await?;
-        let orders = orders.iter().map(|row| Ok((row.get(0)?, serde_json::from_str(&row.get::<String>(1)?)?)));
-        Ok(Installed { generation, everywhere, stores, orders: orders.collect::<Result<_>>()?, plugins })
+        let orders = kernel
+            .fetch_all("select service, providers from kernel.service_orders", &[])
+            .await?;
+        let orders = orders
+            .iter()
+            .map(|row| Ok((row.get(0)?, serde_json::from_str(&row.get::<String>(1)?)?)));
+        Ok(Installed {
+            generation,
+            everywhere,
+            stores,
+            orders: orders.collect::<Result<_>>()?,
+            plugins,
+        })
     }
 
     async fn load_all(
@@ -192,8 +212,10 @@ impl Loader<'_> {
         parts: BTreeMap<String, Parts>,
         before: &Installed,
     ) -> Result<BTreeMap<String, Arc<Plugin>>> {
-        let schemas: BTreeMap<String, Arc<Schema>> =
-            parts.iter().map(|(name, parts)| (name.clone(), Arc::new(parts.schema.clone()))).collect();
+        let schemas: BTreeMap<String, Arc<Schema>> = parts
+            .iter()
+            .map(|(name, parts)| (name.clone(), Arc::new(parts.schema.clone())))
+            .collect();
         let mut plugins = BTreeMap::new();
         for (name, parts) in parts {
             let views = foreign_views(&parts.grants, &schemas);
@@ -201,7 +223,10 @@ impl Loader<'_> {
             let plugin = match before.plugin(&name) {
                 Some(same) if same.fingerprint == fingerprint => same.clone(),
                 other => {
-                    let compiled = self.compile(&parts.digest).await.with_context(|| format!("loading `{name}`"))?;
+                    let compiled = self
+                        .compile(&parts.digest)
+                        .await
+                        .with_context(|| format!("loading `{name}`"))?;
                     Arc::new(self.load(parts, compiled, views, fingerprint, other.map(AsRef::as_ref))?)
                 }
             };
@@ -227,7 +252,10 @@ impl Loader<'_> {
     async fn bytes(&self, digest: &str) -> Result<Vec<u8>> {
         let text = "select bytes from kernel.packages where digest = $1";
         let bytes: Vec<u8> = self.sql.kernel().fetch_one(text, &[digest.into()]).await?.get(0)?;
-        ensure!(sha256(&bytes) == digest, "the stored package {digest} has been changed: install it again");
+        ensure!(
+            sha256(&bytes) == digest,
+            "the stored package {digest} has been changed: install it again"
+        );
         Ok(bytes)
     }
 
@@ -239,12 +267,30 @@ impl Loader<'_> {
         fingerprint: String,
         before: Option<&Plugin>,
     ) -> Result<Plugin> {
-        let Parts { digest, outline, descriptor, schema, grants } = parts;
-        let Outline { manifest, recorded_sql, contracts } = outline;
+        let Parts {
+            digest,
+            outline,
+            descriptor,
+            schema,
+            grants,
+        } = parts;
+        let Outline {
+            manifest,
+            recorded_sql,
+            contracts,
+        } = outline;
         let limits = call_limits(&manifest, self.config);
-        let contracts = contracts.iter().map(|text| Contract::read(text).map_err(anyhow::Error::msg));
+        let contracts = contracts
+            .iter()
+            .map(|text| Contract::read(text).map_err(anyhow::Error::msg));
         let contracts = contracts.collect::<Result<Vec<_>>>()?;
-        let called = contracts.iter().filter(|contract| manifest.capabilities.services.iter().any(|name| name == contract.name()));
+        let called = contracts.iter().filter(|contract| {
+            manifest
+                .capabilities
+                .services
+                .iter()
+                .any(|name| name == contract.name())
+        });
         let checks = called.map(|contract| Ok((contract.name().to_owned(), services::checks(contract)?)));
         let checks = checks.collect::<Result<_, String>>().map_err(anyhow::Error::msg)?;
         let schema = Arc::new(schema);
@@ -253,12 +299,18 @@ impl Loader<'_> {
         let name: Arc<str> = manifest.plugin.name.as_str().into();
         Ok(Plugin {
             version: semver::Version::parse(&manifest.plugin.version)?,
-            contract_digests: contracts.iter().map(|one| (one.name().to_owned(), one.digest.clone())).collect(),
+            contract_digests: contracts
+                .iter()
+                .map(|one| (one.name().to_owned(), one.digest.clone()))
+                .collect(),
             statements: Statements::new(Border::new(schema.clone(), views), recorded_sql),
             settings: settings::Form::new(&descriptor).map_err(anyhow::Error::msg)?,
             contracts: checks,
             access: self.sql.access(&name),
-            permits: share.map_or_else(|| Arc::new(Semaphore::new(limits.instances as usize)), |one| one.permits.clone()),
+            permits: share.map_or_else(
+                || Arc::new(Semaphore::new(limits.instances as usize)),
+                |one| one.permits.clone(),
+            ),
             memory: share.map_or_else(|| Arc::new(MemoryShare::of(self.config)), |one| one.memory.clone()),
             log_rate: LogRate::default(),
             counts: self.metrics.of(&name),
@@ -285,11 +337,14 @@ impl Loader<'_> {
             let name: String = row.get(0)?;
             let settings: Option<String> = row.get(3)?;
             let Some(plugin) = plugins.get(&name) else { continue };
-            let settings = match settings.map(|text| serde_json::from_str::<Value>(&text)).transpose()? {
-                Some(values) => Some(PluginSettings { text: plugin.settings.fill(&values).to_string().into() }),
-                None => None,
+            let settings = settings.map(|text| serde_json::from_str::<Value>(&text)).transpose()?;
+            let settings = settings.map(|values| PluginSettings {
+                text: plugin.settings.fill(&values).to_string().into(),
+            });
+            let of_store = PluginStore {
+                enabled: row.get(2)?,
+                settings,
             };
-            let of_store = PluginStore { enabled: row.get(2)?, settings };
             stores.entry(name).or_default().insert(row.get(1)?, of_store);
         }
         Ok(stores)
@@ -322,7 +377,12 @@ pub(super) fn foreign_views(grants: &Capabilities, schemas: &BTreeMap<String, Ar
         let schema = schemas.get(plugin)?;
         let view = schema.views.iter().find(|view| view.name == name)?;
         let (plugin, name, text) = (plugin.to_owned(), view.name.clone(), view.text.clone());
-        Some(ForeignView { plugin, name, text, schema: schema.clone() })
+        Some(ForeignView {
+            plugin,
+            name,
+            text,
+            schema: schema.clone(),
+        })
     };
     grants.views.iter().filter_map(view).collect()
 }
@@ -334,14 +394,23 @@ fn fingerprint(parts: &Parts, views: &[ForeignView]) -> Result<String> {
 
 fn call_limits(manifest: &Manifest, config: &PluginsConfig) -> CallLimits {
     let asked = &manifest.limits;
-    let deadline_ms = asked.deadline_ms.unwrap_or(config.deadline_ms).clamp(1, config.deadline_cap_ms);
+    let deadline_ms = asked
+        .deadline_ms
+        .unwrap_or(config.deadline_ms)
+        .clamp(1, config.deadline_cap_ms);
     let memory_mib = asked.memory_mib.unwrap_or(config.memory_mib).min(config.memory_cap_mib);
     let answer_kib = asked.answer_kib.unwrap_or(config.answer_kib).min(config.answer_cap_kib);
     CallLimits {
         deadline: std::time::Duration::from_millis(deadline_ms),
         memory_bytes: (memory_mib as usize) << 20,
         answer_bytes: (answer_kib as usize) << 10,
-        instances: asked.instances.unwrap_or(config.instances).clamp(1, config.instances_cap),
-        connections: asked.connections.unwrap_or(config.connections).clamp(1, config.connections_cap),
+        instances: asked
+            .instances
+            .unwrap_or(config.instances)
+            .clamp(1, config.instances_cap),
+        connections: asked
+            .connections
+            .unwrap_or(config.connections)
+            .clamp(1, config.connections_cap),
     }
 }

@@ -28,7 +28,10 @@ impl Contract {
         let digest = sha256(canonical_json(&value).as_bytes());
         let contract: ServiceContract = serde_json::from_value(value).map_err(not_one)?;
         if !names::is_service(&contract.name) {
-            return Err(format!("`{}` is not a service's name such as `shipping@1`", contract.name));
+            return Err(format!(
+                "`{}` is not a service's name such as `shipping@1`",
+                contract.name
+            ));
         }
         for (name, function) in &contract.functions {
             if !names::is_name(name) {
@@ -38,7 +41,11 @@ impl Contract {
                 compile(schema).map_err(|error| format!("`{}`, function `{name}`: {error}", contract.name))?;
             }
         }
-        Ok(Self { digest, text: text.to_owned(), contract })
+        Ok(Self {
+            digest,
+            text: text.to_owned(),
+            contract,
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -47,11 +54,18 @@ impl Contract {
 
     /// Whether a plugin that says it provides this service has the functions for it.
     pub fn check_provider(&self, descriptor: &Descriptor) -> Result<(), String> {
-        let provided = descriptor.provides.get(self.name()).map(Vec::as_slice).unwrap_or_default();
+        let provided = descriptor
+            .provides
+            .get(self.name())
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         for function in self.contract.functions.keys() {
             let exists = descriptor.functions.iter().any(|offered| offered.name == *function);
             if !exists || !provided.contains(function) {
-                return Err(format!("it provides `{}` without its function `{function}`", self.name()));
+                return Err(format!(
+                    "it provides `{}` without its function `{function}`",
+                    self.name()
+                ));
             }
         }
         Ok(())
@@ -78,7 +92,10 @@ pub fn checks(contract: &Contract) -> Result<BTreeMap<String, Checks>, String> {
         .functions
         .iter()
         .map(|(name, function)| {
-            let checks = Checks { payload: compile(&function.payload)?, answer: compile(&function.answer)? };
+            let checks = Checks {
+                payload: compile(&function.payload)?,
+                answer: compile(&function.answer)?,
+            };
             Ok((name.clone(), checks))
         })
         .collect()

@@ -22,12 +22,20 @@ pub struct Form {
 impl Form {
     pub fn new(descriptor: &Descriptor) -> Result<Self, String> {
         let schema = descriptor.settings.as_ref();
-        let properties = schema.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
+        let properties = schema
+            .and_then(|schema| schema.get("properties"))
+            .and_then(Value::as_object);
         let defaults = properties.into_iter().flatten();
         let defaults = defaults.filter_map(|(name, schema)| Some((name.clone(), schema.get("default")?.clone())));
         let filled: Map<String, Value> = defaults.collect();
-        let check = schema.map(|schema| services::compile(&with_components(schema, &descriptor.schemas))).transpose()?;
-        Ok(Self { defaults: Value::Object(filled.clone()).to_string().into(), filled, check })
+        let check = schema
+            .map(|schema| services::compile(&with_components(schema, &descriptor.schemas)))
+            .transpose()?;
+        Ok(Self {
+            defaults: Value::Object(filled.clone()).to_string().into(),
+            filled,
+            check,
+        })
     }
 
     /// The values with the defaults of what they leave out.
@@ -47,9 +55,16 @@ impl Form {
         }
         let Some(check) = &self.check else {
             let empty = values.as_object().is_some_and(Map::is_empty);
-            return if empty { Vec::new() } else { vec![error(String::new(), "this plugin has no settings".to_owned())] };
+            return if empty {
+                Vec::new()
+            } else {
+                vec![error(String::new(), "this plugin has no settings".to_owned())]
+            };
         };
         let filled = self.fill(values);
-        check.iter_errors(&filled).map(|found| error(found.instance_path().to_string(), found.to_string())).collect()
+        check
+            .iter_errors(&filled)
+            .map(|found| error(found.instance_path().to_string(), found.to_string()))
+            .collect()
     }
 }

@@ -18,7 +18,11 @@ pub struct Statements {
 
 impl Statements {
     pub fn new(border: Border, recorded: usize) -> Self {
-        Self { border, recorded, prepared: RwLock::default() }
+        Self {
+            border,
+            recorded,
+            prepared: RwLock::default(),
+        }
     }
 
     pub fn prepare(&self, text: &str) -> Result<Arc<Prepared>, Refusal> {

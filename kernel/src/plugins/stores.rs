@@ -25,7 +25,10 @@ impl StorePlugins for Plugins {
     async fn provision(&self, store: &Arc<Store>) -> Result<(), Problem> {
         let mut steps = Vec::new();
         for plugin in self.installed().plugins() {
-            let data = self.each_store_steps(plugin).await.map_err(|error| failed("provisioned", plugin, &error))?;
+            let data = self
+                .each_store_steps(plugin)
+                .await
+                .map_err(|error| failed("provisioned", plugin, &error))?;
             if !data.is_empty() {
                 steps.push((plugin.name.to_string(), data));
             }
@@ -33,10 +36,13 @@ impl StorePlugins for Plugins {
         if steps.is_empty() {
             return Ok(());
         }
-        self.sql().apply_store_data(store.number, &steps, &[]).await.map_err(|error| {
-            tracing::error!(store = store.slug, %error, "a store's first rows could not be written");
-            Problem::internal()
-        })
+        self.sql()
+            .apply_store_data(store.number, &steps, &[])
+            .await
+            .map_err(|error| {
+                tracing::error!(store = store.slug, %error, "a store's first rows could not be written");
+                Problem::internal()
+            })
     }
 
     async fn remove(&self, store: &Arc<Store>) -> Result<Vec<(String, u64)>, Problem> {
@@ -74,7 +80,17 @@ impl Plugins {
         let package = self.loader().package(&plugin.digest).await?;
         let plan = migrations::plan(&package, &std::collections::BTreeMap::new())?;
         let steps = plan.new_files.into_iter().flat_map(|file| file.steps);
-        Ok(steps.filter(|step| matches!(step, Step::Data { each_new_store: true, .. })).collect())
+        Ok(steps
+            .filter(|step| {
+                matches!(
+                    step,
+                    Step::Data {
+                        each_new_store: true,
+                        ..
+                    }
+                )
+            })
+            .collect())
     }
 
     /// A call tree of the operator's own, outside of any request.

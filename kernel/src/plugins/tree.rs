@@ -73,7 +73,9 @@ impl Tree {
 
     /// Writes what was announced, then `settlement`, and commits; then drops the answers kept under invalidated tags.
     pub async fn commit(self, settlement: Vec<KernelStatement>) -> Result<(), SqlError> {
-        let Some(work) = self.0.work.lock().await.take() else { return Err(SqlError::Doomed) };
+        let Some(work) = self.0.work.lock().await.take() else {
+            return Err(SqlError::Doomed);
+        };
         let mut statements = self.take_announcements();
         let announced = !statements.is_empty();
         statements.extend(settlement);
@@ -214,7 +216,10 @@ impl Tree {
         if published.is_empty() && jobs.is_empty() {
             return Vec::new();
         }
-        self.0.plugins.outbox().rows(&self.0.installed, self.0.store.number, &published, &jobs)
+        self.0
+            .plugins
+            .outbox()
+            .rows(&self.0.installed, self.0.store.number, &published, &jobs)
     }
 
     fn committed(&self, announced: bool) {

@@ -103,7 +103,11 @@ impl Plugins {
     /// What installing this package would do. Changes nothing except the folder of compiled components.
     pub async fn preview(&self, bytes: Vec<u8>) -> Result<Preview, InstallError> {
         let installed = self.installed();
-        let Candidate { package, descriptor, plan } = self.examine(bytes, &installed).await?;
+        let Candidate {
+            package,
+            descriptor,
+            plan,
+        } = self.examine(bytes, &installed).await?;
         let current = installed.plugin(package.name());
         let nothing = Capabilities::default();
         let granted = current.map_or(&nothing, |plugin| &plugin.grants);
@@ -176,7 +180,11 @@ impl Plugins {
         }
         let applied = migrations::applied(self.sql(), package.name()).await?;
         let plan = migrations::plan(&package, &applied)?;
-        Ok(Candidate { package, descriptor, plan })
+        Ok(Candidate {
+            package,
+            descriptor,
+            plan,
+        })
     }
 
     async fn compile(&self, package: Package) -> Result<(Package, Compiled), InstallError> {
@@ -189,7 +197,10 @@ impl Plugins {
             (package, compiled)
         });
         let (package, compiled) = compiled.await?;
-        Ok((package, compiled.map_err(|error| InstallError::Compile(format!("{error:#}")))?))
+        Ok((
+            package,
+            compiled.map_err(|error| InstallError::Compile(format!("{error:#}")))?,
+        ))
     }
 
     /// Every recorded text passes the border under the schema that the migrations lead to.
@@ -210,7 +221,11 @@ impl Plugins {
         granted: &Capabilities,
         current: Option<&Arc<Plugin>>,
     ) -> Result<(), InstallError> {
-        let Candidate { package, descriptor, plan } = candidate;
+        let Candidate {
+            package,
+            descriptor,
+            plan,
+        } = candidate;
         let now = Time::now();
         let outline = to_json(&Outline::of(package))?;
         let keep = KernelStatement::new(
@@ -249,7 +264,9 @@ impl Plugins {
         );
         let stores = self.0.parts.stores.numbers();
         let record = [keep, switch, Topic::Plugins.changed()];
-        self.sql().apply_plugin_migrations(package.name(), &plan.new_files, &stores, &record).await?;
+        self.sql()
+            .apply_plugin_migrations(package.name(), &plan.new_files, &stores, &record)
+            .await?;
         Ok(())
     }
 
@@ -258,9 +275,17 @@ impl Plugins {
         let _one_at_a_time = self.0.changing.lock().await;
         self.reload_while_changing().await?;
         let installed = self.installed();
-        let current = installed.plugin(name).ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
+        let current = installed
+            .plugin(name)
+            .ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
         let text = "select previous_digest from kernel.plugins where name = $1 and previous_digest is not null";
-        if self.sql().kernel().fetch_optional(text, &[name.into()]).await?.is_none() {
+        if self
+            .sql()
+            .kernel()
+            .fetch_optional(text, &[name.into()])
+            .await?
+            .is_none()
+        {
             return Err(InstallError::NothingToRollBackTo(name.to_owned()));
         }
         self.check_rollback(current, &installed).await?;
@@ -268,12 +293,21 @@ impl Plugins {
             "update kernel.plugins set digest = previous_digest, grants = previous_grants,
                previous_digest = null, previous_grants = null, changed_at = $1
              where name = $2 and digest = $3 and previous_digest is not null",
-            vec![Bound::from(Time::now()), name.to_owned().into(), current.digest.clone().into()],
+            vec![
+                Bound::from(Time::now()),
+                name.to_owned().into(),
+                current.digest.clone().into(),
+            ],
         );
-        self.sql().kernel().transaction(vec![back.expecting(1), Topic::Plugins.changed()]).await?;
+        self.sql()
+            .kernel()
+            .transaction(vec![back.expecting(1), Topic::Plugins.changed()])
+            .await?;
         self.reload_while_changing().await?;
         let now = self.installed();
-        let restored = now.plugin(name).ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
+        let restored = now
+            .plugin(name)
+            .ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
         Ok(Change {
             name: name.to_owned(),
             version: restored.version.to_string(),
@@ -301,7 +335,9 @@ impl Plugins {
         let _one_at_a_time = self.0.changing.lock().await;
         self.reload_while_changing().await?;
         let installed = self.installed();
-        let current = installed.plugin(name).ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
+        let current = installed
+            .plugin(name)
+            .ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
         let named = |text: &'static str| KernelStatement::new(text, vec![Bound::from(name.to_owned())]);
         let mut statements = vec![named("delete from kernel.plugins where name = $1")];
         if purge {
@@ -312,7 +348,9 @@ impl Plugins {
         statements.push(Topic::Plugins.changed());
         if purge {
             let purge = [migrations::purge(&current.schema)];
-            self.sql().apply_plugin_migrations(name, &purge, &[], &statements).await?;
+            self.sql()
+                .apply_plugin_migrations(name, &purge, &[], &statements)
+                .await?;
         } else {
             self.sql().kernel().transaction(statements).await?;
         }
@@ -340,13 +378,17 @@ impl Plugins {
     /// The settings of a plugin in a store, defaults filled in.
     pub fn settings(&self, name: &str, store: i64) -> Result<Value, InstallError> {
         let installed = self.installed();
-        let plugin = installed.plugin(name).ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
+        let plugin = installed
+            .plugin(name)
+            .ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
         from_json(&installed.settings_text(store, plugin))
     }
 
     pub async fn set_settings(&self, name: &str, store: i64, values: &Value) -> Result<(), InstallError> {
         let installed = self.installed();
-        let plugin = installed.plugin(name).ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
+        let plugin = installed
+            .plugin(name)
+            .ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
         let found = plugin.settings.check(values);
         if !found.is_empty() {
             return Err(InstallError::Settings(found));
@@ -378,7 +420,10 @@ impl Plugins {
     }
 
     fn known(&self, name: &str) -> Result<Arc<Plugin>, InstallError> {
-        self.installed().plugin(name).cloned().ok_or_else(|| InstallError::NotInstalled(name.to_owned()))
+        self.installed()
+            .plugin(name)
+            .cloned()
+            .ok_or_else(|| InstallError::NotInstalled(name.to_owned()))
     }
 }
 
@@ -386,16 +431,31 @@ impl Plugins {
 fn check_contracts(package: &Package, descriptor: &Descriptor, installed: &Installed) -> Vec<String> {
     let mut found = Vec::new();
     for contract in package.contracts.values() {
-        if package.manifest.capabilities.provides.iter().any(|name| name == contract.name())
+        if package
+            .manifest
+            .capabilities
+            .provides
+            .iter()
+            .any(|name| name == contract.name())
             && let Err(reason) = contract.check_provider(descriptor)
         {
             found.push(reason);
         }
-        let other = installed.plugins().filter(|plugin| *plugin.name != *package.name()).find(|plugin| {
-            plugin.contract_digests.get(contract.name()).is_some_and(|digest| *digest != contract.digest)
-        });
+        let other = installed
+            .plugins()
+            .filter(|plugin| *plugin.name != *package.name())
+            .find(|plugin| {
+                plugin
+                    .contract_digests
+                    .get(contract.name())
+                    .is_some_and(|digest| *digest != contract.digest)
+            });
         if let Some(other) = other {
-            found.push(format!("its contract of `{}` is not the one that `{}` has", contract.name(), other.name));
+            found.push(format!(
+                "its contract of `{}` is not the one that `{}` has",
+                contract.name(),
+                other.name
+            ));
         }
     }
     found
@@ -411,32 +471,49 @@ async fn check_older_version(
 ) -> Result<(), InstallError> {
     let Some(current) = current else { return Ok(()) };
     let text = "select bytes from kernel.packages where digest = $1";
-    let row = plugins.sql().kernel().fetch_one(text, &[current.digest.as_str().into()]).await?;
+    let row = plugins
+        .sql()
+        .kernel()
+        .fetch_one(text, &[current.digest.as_str().into()])
+        .await?;
     let bytes: Vec<u8> = row.get(0)?;
     let older = blocking(move || Package::read(bytes)).await??;
-    let border = Border::new(Arc::new(candidate.plan.schema.clone()), views(&current.grants, installed));
+    let border = Border::new(
+        Arc::new(candidate.plan.schema.clone()),
+        views(&current.grants, installed),
+    );
     try_all(&border, &older.sql).map_err(|error| {
-        let reason = format!("version {}, which is in use, still needs what would be taken away: {error}", current.version);
+        let reason = format!(
+            "version {}, which is in use, still needs what would be taken away: {error}",
+            current.version
+        );
         InstallError::Conflict(reason)
     })
 }
 
 fn views(granted: &Capabilities, installed: &Installed) -> Vec<crate::storage::sql::border::ForeignView> {
-    let schemas: BTreeMap<String, Arc<Schema>> =
-        installed.plugins().map(|plugin| (plugin.name.to_string(), plugin.schema.clone())).collect();
+    let schemas: BTreeMap<String, Arc<Schema>> = installed
+        .plugins()
+        .map(|plugin| (plugin.name.to_string(), plugin.schema.clone()))
+        .collect();
     foreign_views(granted, &schemas)
 }
 
 fn try_all(border: &Border, texts: &[String]) -> Result<(), InstallError> {
     for text in texts {
-        let refused = |reason: String| InstallError::Statement { text: text.clone(), reason };
+        let refused = |reason: String| InstallError::Statement {
+            text: text.clone(),
+            reason,
+        };
         border.prepare(text).map_err(|refusal| refused(refusal.to_string()))?;
     }
     Ok(())
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, InstallError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| InstallError::Internal(error.into()))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| InstallError::Internal(error.into()))
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, InstallError> {

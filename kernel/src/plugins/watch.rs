@@ -11,7 +11,9 @@ pub(super) fn follow(plugins: &Plugins, versions: &Versions) {
     versions.on_change(Topic::Plugins, move || {
         let plugins = Weak::<Inner>::upgrade(&plugins).map(Plugins);
         async move {
-            let Some(plugins) = plugins else { return Load::NobodyLeft };
+            let Some(plugins) = plugins else {
+                return Load::NobodyLeft;
+            };
             match catch_up(&plugins).await {
                 Ok(()) => Load::Done,
                 Err(error) => {

@@ -47,18 +47,13 @@ impl MasterKey {
                 .or_else(|_| STANDARD_NO_PAD.decode(text))
                 .map_err(|_| SecretsError::MalformedMasterKey)?,
         );
-        let key =
-            <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| SecretsError::MalformedMasterKey)?;
+        let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| SecretsError::MalformedMasterKey)?;
         Ok(Self(Secret::new(key)))
     }
 
     /// The configured key, else the one in the data folder. `create`: make that file if there is none. Only for the embedded database: two
     /// nodes of one PostgreSQL would make two keys and could not read each other's secrets.
-    pub fn obtain(
-        configured: Option<&Secret<String>>,
-        data_dir: &Path,
-        create: bool,
-    ) -> Result<Self, SecretsError> {
+    pub fn obtain(configured: Option<&Secret<String>>, data_dir: &Path, create: bool) -> Result<Self, SecretsError> {
         if let Some(text) = configured {
             return Self::parse(text.expose());
         }
@@ -81,9 +76,7 @@ impl MasterKey {
                     .map_err(|error| SecretsError::MasterKeyFile(path, error))?;
                 Ok(key)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(SecretsError::NoMasterKey(path))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(SecretsError::NoMasterKey(path)),
             Err(error) => Err(SecretsError::MasterKeyFile(path, error)),
         }
     }
@@ -242,24 +235,15 @@ mod tests {
         assert_eq!(key.open(PLACE, &sealed).unwrap().expose(), b"hunter2");
         for elsewhere in [
             Place { store: 2, ..PLACE },
-            Place {
-                plugin: "spy",
-                ..PLACE
-            },
-            Place {
-                name: "other",
-                ..PLACE
-            },
+            Place { plugin: "spy", ..PLACE },
+            Place { name: "other", ..PLACE },
             Place {
                 plugin: "mailerp",
                 name: "assword",
                 ..PLACE
             },
         ] {
-            assert!(matches!(
-                key.open(elsewhere, &sealed),
-                Err(SecretsError::Damaged(_))
-            ));
+            assert!(matches!(key.open(elsewhere, &sealed), Err(SecretsError::Damaged(_))));
         }
     }
 
@@ -281,14 +265,8 @@ mod tests {
             Err(SecretsError::WrongMasterKey { .. })
         ));
         *sealed.last_mut().unwrap() ^= 1;
-        assert!(matches!(
-            key.open(PLACE, &sealed),
-            Err(SecretsError::Damaged(_))
-        ));
-        assert!(matches!(
-            key.open(PLACE, &[]),
-            Err(SecretsError::Damaged(_))
-        ));
+        assert!(matches!(key.open(PLACE, &sealed), Err(SecretsError::Damaged(_))));
+        assert!(matches!(key.open(PLACE, &[]), Err(SecretsError::Damaged(_))));
     }
 
     #[test]
@@ -298,10 +276,7 @@ mod tests {
         let second = MasterKey::obtain(None, folder.path(), true).unwrap();
         assert_eq!(first.id(), second.id());
         let path = folder.path().join(MasterKey::FILE);
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(

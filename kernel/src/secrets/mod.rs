@@ -25,9 +25,7 @@ use crate::versions::{Load, Topic, Versions};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
-    #[error(
-        "the master key must be 32 bytes, in hex or base64: make one with `openssl rand -hex 32`"
-    )]
+    #[error("the master key must be 32 bytes, in hex or base64: make one with `openssl rand -hex 32`")]
     MalformedMasterKey,
     #[error(
         "no master key: set COMMERCE_MASTER_KEY or COMMERCE_MASTER_KEY_FILE to the one all nodes share, or put it into {}",
@@ -70,11 +68,7 @@ pub struct SecretName {
 }
 
 impl Secrets {
-    pub async fn open(
-        sql: Sql,
-        master: MasterKey,
-        versions: &Versions,
-    ) -> Result<Arc<Self>, SqlError> {
+    pub async fn open(sql: Sql, master: MasterKey, versions: &Versions) -> Result<Arc<Self>, SqlError> {
         let secrets = Arc::new(Self {
             sql,
             master,
@@ -102,12 +96,7 @@ impl Secrets {
     }
 
     /// The store's own secret, else the one for all stores. Takes no statement.
-    pub fn get(
-        &self,
-        store: i64,
-        plugin: &str,
-        name: &str,
-    ) -> Result<Option<Secret<String>>, SecretsError> {
+    pub fn get(&self, store: i64, plugin: &str, name: &str) -> Result<Option<Secret<String>>, SecretsError> {
         let sealed = self.sealed.load();
         let found = [store, 0].into_iter().find_map(|store| {
             let key = (store, plugin.to_owned(), name.to_owned());
@@ -116,11 +105,7 @@ impl Secrets {
         let Some((store, value)) = found else {
             return Ok(None);
         };
-        let place = Place {
-            store,
-            plugin,
-            name,
-        };
+        let place = Place { store, plugin, name };
         let opened = self.master.open(place, value)?;
         match std::str::from_utf8(opened.expose()) {
             Ok(text) => Ok(Some(Secret::new(text.to_owned()))),
@@ -140,14 +125,7 @@ impl Secrets {
         let store = store.unwrap_or(0);
         let sealed = self
             .master
-            .seal(
-                Place {
-                    store,
-                    plugin,
-                    name,
-                },
-                value.expose().as_bytes(),
-            )
+            .seal(Place { store, plugin, name }, value.expose().as_bytes())
             .map_err(|error| {
                 tracing::error!(%error, "a secret cannot be sealed");
                 Problem::internal()
@@ -160,12 +138,7 @@ impl Secrets {
         self.change(set).await
     }
 
-    pub async fn remove(
-        &self,
-        store: Option<i64>,
-        plugin: &str,
-        name: &str,
-    ) -> Result<(), Problem> {
+    pub async fn remove(&self, store: Option<i64>, plugin: &str, name: &str) -> Result<(), Problem> {
         let remove = KernelStatement::new(
             "delete from kernel.secrets where store = $1 and plugin = $2 and name = $3",
             args![store.unwrap_or(0), plugin.to_owned(), name.to_owned()],
@@ -209,10 +182,7 @@ impl Secrets {
         let rows = self
             .sql
             .kernel()
-            .fetch_all(
-                "select store, plugin, name, sealed from kernel.secrets",
-                &[],
-            )
+            .fetch_all("select store, plugin, name, sealed from kernel.secrets", &[])
             .await?;
         let mut sealed = Sealed::with_capacity(rows.len());
         for row in &rows {
@@ -225,12 +195,7 @@ impl Secrets {
 
 #[async_trait]
 impl SecretSource for Secrets {
-    async fn secret(
-        &self,
-        store: i64,
-        plugin: &str,
-        name: &str,
-    ) -> Result<Option<String>, SecretsUnavailable> {
+    async fn secret(&self, store: i64, plugin: &str, name: &str) -> Result<Option<String>, SecretsUnavailable> {
         match self.get(store, plugin, name) {
             Ok(secret) => Ok(secret.map(|secret| secret.expose().clone())),
             Err(error) => {

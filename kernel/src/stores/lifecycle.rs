@@ -69,17 +69,10 @@ impl Store {
 impl Stores {
     /// Makes the store with its owner's account and a publishable key. It is suspended until its plugins are ready, and
     /// taken back where they fail.
-    pub async fn create(
-        &self,
-        new: NewStore,
-        auth: &Auth,
-        plugins: &dyn StorePlugins,
-    ) -> Result<Provisioned, Problem> {
+    pub async fn create(&self, new: NewStore, auth: &Auth, plugins: &dyn StorePlugins) -> Result<Provisioned, Problem> {
         let _one_at_a_time = self.changing.lock().await;
         let wanted = self.checked(&new)?;
-        let owner = auth
-            .prepare_account(&new.owner_email, None, new.owner_password)
-            .await?;
+        let owner = auth.prepare_account(&new.owner_email, None, new.owner_password).await?;
         self.insert(&wanted).await?;
         let store = self.by_id(&wanted.id).ok_or_else(Problem::internal)?;
         match self.provision(&store, owner, auth, plugins).await {
@@ -129,33 +122,19 @@ impl Stores {
 
     /// Removes every row of the store, the plugins' first: as long as the store is there, a removal that was interrupted
     /// can be asked for again. Answers the rows removed from plugins' tables.
-    pub async fn delete(
-        &self,
-        store: &Arc<Store>,
-        plugins: &dyn StorePlugins,
-    ) -> Result<Vec<(String, u64)>, Problem> {
+    pub async fn delete(&self, store: &Arc<Store>, plugins: &dyn StorePlugins) -> Result<Vec<(String, u64)>, Problem> {
         let _one_at_a_time = self.changing.lock().await;
         self.suspend(store).await?;
         self.remove(store, plugins).await
     }
 
-    async fn remove(
-        &self,
-        store: &Arc<Store>,
-        plugins: &dyn StorePlugins,
-    ) -> Result<Vec<(String, u64)>, Problem> {
+    async fn remove(&self, store: &Arc<Store>, plugins: &dyn StorePlugins) -> Result<Vec<(String, u64)>, Problem> {
         let removed = plugins.remove(store).await?;
         let mut statements = crate::events::forget_store(store.number);
         // Everything else of the kernel's goes with the store's own row.
         statements.extend([
-            KernelStatement::new(
-                "delete from kernel.secrets where store = $1",
-                args![store.number],
-            ),
-            KernelStatement::new(
-                "delete from kernel.stores where number = $1",
-                args![store.number],
-            ),
+            KernelStatement::new("delete from kernel.secrets where store = $1", args![store.number]),
+            KernelStatement::new("delete from kernel.stores where number = $1", args![store.number]),
             Topic::Stores.changed(),
             Topic::Access.changed(),
             Topic::Secrets.changed(),
@@ -187,11 +166,7 @@ impl Stores {
     }
 
     async fn insert(&self, store: &Store) -> Result<(), Problem> {
-        let codes: Vec<&str> = store
-            .currencies
-            .iter()
-            .map(|currency| currency.code.as_str())
-            .collect();
+        let codes: Vec<&str> = store.currencies.iter().map(|currency| currency.code.as_str()).collect();
         let row = args![
             store.id.clone(),
             store.slug.clone(),
@@ -212,9 +187,7 @@ impl Stores {
             .transaction(vec![insert, Topic::Stores.changed()])
             .await
             .map_err(|error| match error {
-                SqlError::Constraint(violated) if violated.kind == ConstraintKind::Unique => {
-                    slug_taken(&store.slug)
-                }
+                SqlError::Constraint(violated) if violated.kind == ConstraintKind::Unique => slug_taken(&store.slug),
                 other => Problem::from(other),
             })?;
         self.load().await.map_err(Problem::from)
@@ -223,20 +196,14 @@ impl Stores {
     fn checked(&self, new: &NewStore) -> Result<Store, Problem> {
         let mut problem = Problem::from(Code::InvalidBody);
         if !names::is_slug(&new.slug) {
-            problem = problem.with_error(
-                "/slug",
-                "must be 2 to 63 of a-z, 0-9 and single hyphens between",
-            );
+            problem = problem.with_error("/slug", "must be 2 to 63 of a-z, 0-9 and single hyphens between");
         }
         let name = new.name.trim();
         if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
             problem = problem.with_error("/name", "must have 1 to 200 characters");
         }
         let mut chosen: Vec<Currency> = Vec::new();
-        for (position, code) in std::iter::once(&new.currency)
-            .chain(&new.currencies)
-            .enumerate()
-        {
+        for (position, code) in std::iter::once(&new.currency).chain(&new.currencies).enumerate() {
             let pointer = if position == 0 {
                 "/currency".to_owned()
             } else {
@@ -245,25 +212,16 @@ impl Stores {
             match currencies::find(&code.to_uppercase()) {
                 Some(currency) if chosen.contains(&currency) => {}
                 Some(currency) => chosen.push(currency),
-                None => {
-                    problem = problem
-                        .with_error(pointer, "must be a currency code of ISO 4217, such as USD")
-                }
+                None => problem = problem.with_error(pointer, "must be a currency code of ISO 4217, such as USD"),
             }
         }
         let mut hosts = Vec::new();
         for (position, given) in new.hosts.iter().enumerate() {
             let pointer = format!("/hosts/{position}");
             match names::host(given) {
-                None => {
-                    problem =
-                        problem.with_error(pointer, "must be a host name without scheme and path")
-                }
+                None => problem = problem.with_error(pointer, "must be a host name without scheme and path"),
                 Some(host) => match self.by_host(&host) {
-                    Some(other) => {
-                        problem =
-                            problem.with_error(pointer, format!("is the host of {}", other.slug))
-                    }
+                    Some(other) => problem = problem.with_error(pointer, format!("is the host of {}", other.slug)),
                     None if hosts.contains(&host) => {}
                     None => hosts.push(host),
                 },
@@ -271,10 +229,7 @@ impl Stores {
         }
         let timezone = new.timezone.as_deref().unwrap_or("UTC");
         if timezone.parse::<chrono_tz::Tz>().is_err() {
-            problem = problem.with_error(
-                "/timezone",
-                "must be a name of the IANA database, such as Asia/Jakarta",
-            );
+            problem = problem.with_error("/timezone", "must be a name of the IANA database, such as Asia/Jakarta");
         }
         if !problem.errors.is_empty() {
             return Err(problem);

@@ -67,14 +67,8 @@ mod tests {
 
     #[test]
     fn a_host_has_one_form() {
-        assert_eq!(
-            host("Host.Example.COM:8080").as_deref(),
-            Some("host.example.com")
-        );
-        assert_eq!(
-            host("host.example.com.").as_deref(),
-            Some("host.example.com")
-        );
+        assert_eq!(host("Host.Example.COM:8080").as_deref(), Some("host.example.com"));
+        assert_eq!(host("host.example.com.").as_deref(), Some("host.example.com"));
         assert_eq!(host("[::1]:8080").as_deref(), Some("[::1]"));
         assert_eq!(host("127.0.0.1:8080").as_deref(), Some("127.0.0.1"));
         for bad in [

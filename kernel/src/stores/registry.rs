@@ -119,12 +119,7 @@ impl Stores {
 
 impl StoreNumbers for Stores {
     fn numbers(&self) -> Vec<i64> {
-        self.snapshot
-            .load()
-            .stores
-            .iter()
-            .map(|store| store.number)
-            .collect()
+        self.snapshot.load().stores.iter().map(|store| store.number).collect()
     }
 }
 
@@ -145,8 +140,7 @@ impl Snapshot {
 }
 
 fn store_of(row: &Row) -> Result<Store, SqlError> {
-    let currency =
-        |code: String| super::currencies::find(&code).unwrap_or(Currency { code, exponent: 2 });
+    let currency = |code: String| super::currencies::find(&code).unwrap_or(Currency { code, exponent: 2 });
     Ok(Store {
         number: row.get(0)?,
         id: row.get(1)?,
@@ -154,10 +148,7 @@ fn store_of(row: &Row) -> Result<Store, SqlError> {
         name: row.get(3)?,
         hosts: strings(&row.get::<String>(4)?),
         currency: row.get(5)?,
-        currencies: strings(&row.get::<String>(6)?)
-            .into_iter()
-            .map(currency)
-            .collect(),
+        currencies: strings(&row.get::<String>(6)?).into_iter().map(currency).collect(),
         timezone: row.get(7)?,
         status: match row.get::<String>(8)?.as_str() {
             "active" => StoreStatus::Active,

@@ -4,7 +4,7 @@ use commerce_kernel::storage::sql::border::{ColumnType, Migration, Prepared, Ste
 use serde_json::{Value, json};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArguments, PgArgumentBuffer, PgConnection, PgRow, PgTypeInfo, PgValueRef, Postgres};
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgConnection, PgRow, PgTypeInfo, PgValueRef, Postgres};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Decode, Encode, Row, Type, TypeInfo, ValueRef};
 
@@ -22,18 +22,28 @@ pub enum Engine {
 
 impl Engine {
     pub async fn sqlite() -> Engine {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("SQLite opens");
+        let mut connection = SqliteConnection::connect("sqlite::memory:")
+            .await
+            .expect("SQLite opens");
         let settings = "pragma case_sensitive_like = on; pragma foreign_keys = on";
-        sqlx::raw_sql(settings).execute(&mut connection).await.expect("SQLite is set up");
+        sqlx::raw_sql(settings)
+            .execute(&mut connection)
+            .await
+            .expect("SQLite is set up");
         Engine::Sqlite(connection)
     }
 
     /// Everything happens in a transaction that is never committed.
     pub async fn postgres() -> Option<Engine> {
         let url = std::env::var("COMMERCE_TEST_POSTGRES_URL").ok()?;
-        let mut connection = PgConnection::connect(&url).await.expect("the PostgreSQL of COMMERCE_TEST_POSTGRES_URL answers");
-        let settings = "set search_path to ''; set time zone 'Asia/Jakarta'; begin";
-        sqlx::raw_sql(settings).execute(&mut connection).await.expect("PostgreSQL is set up");
+        let mut connection = PgConnection::connect(&url)
+            .await
+            .expect("the PostgreSQL of COMMERCE_TEST_POSTGRES_URL answers");
+        let settings = "set search_path to ''; set time zone 'Asia/Jakarta'; set jit = off; begin";
+        sqlx::raw_sql(settings)
+            .execute(&mut connection)
+            .await
+            .expect("PostgreSQL is set up");
         Some(Engine::Postgres(connection))
     }
 
@@ -52,8 +62,14 @@ impl Engine {
 
     pub async fn raw(&mut self, text: &str) -> Result<(), sqlx::Error> {
         match self {
-            Engine::Sqlite(connection) => sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(connection).await.map(|_| ()),
-            Engine::Postgres(connection) => sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(connection).await.map(|_| ()),
+            Engine::Sqlite(connection) => sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+                .execute(connection)
+                .await
+                .map(|_| ()),
+            Engine::Postgres(connection) => sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+                .execute(connection)
+                .await
+                .map(|_| ()),
         }
     }
 
@@ -66,12 +82,16 @@ impl Engine {
                         Engine::Postgres(_) => postgres,
                     };
                     for text in texts {
-                        self.raw(text).await.unwrap_or_else(|error| panic!("{}: {error}\n{text}", self.name()));
+                        self.raw(text)
+                            .await
+                            .unwrap_or_else(|error| panic!("{}: {error}\n{text}", self.name()));
                     }
                 }
                 Step::Data { prepared, .. } => {
                     for store in stores {
-                        self.run(prepared, *store, &[]).await.unwrap_or_else(|error| panic!("{}: {error}", self.name()));
+                        self.run(prepared, *store, &[])
+                            .await
+                            .unwrap_or_else(|error| panic!("{}: {error}", self.name()));
                     }
                 }
             }
@@ -82,7 +102,12 @@ impl Engine {
         let kinds: Vec<ColumnType> = prepared.columns.iter().filter_map(|column| column.kind).collect();
         assert_eq!(kinds.len(), prepared.columns.len(), "every column has a kind");
         assert_eq!(prepared.arguments, arguments.len(), "as many arguments as placeholders");
-        let arguments: Vec<(ColumnType, Value)> = prepared.argument_types.iter().copied().zip(arguments.iter().cloned()).collect();
+        let arguments: Vec<(ColumnType, Value)> = prepared
+            .argument_types
+            .iter()
+            .copied()
+            .zip(arguments.iter().cloned())
+            .collect();
         let text = match self {
             Engine::Sqlite(_) => &prepared.sqlite,
             Engine::Postgres(_) => &prepared.postgres,
@@ -109,11 +134,17 @@ impl Engine {
                 let query = sqlx::query_with(AssertSqlSafe(text.to_owned()), bound);
                 if kinds.is_empty() {
                     let done = query.execute(connection).await?;
-                    return Ok(Answer { rows: Vec::new(), changed: done.rows_affected() });
+                    return Ok(Answer {
+                        rows: Vec::new(),
+                        changed: done.rows_affected(),
+                    });
                 }
                 let rows = query.fetch_all(connection).await?;
                 let rows: Vec<Vec<Value>> = rows.iter().map(|row| sqlite_row(row, kinds)).collect();
-                Ok(Answer { changed: rows.len() as u64, rows })
+                Ok(Answer {
+                    changed: rows.len() as u64,
+                    rows,
+                })
             }
             Engine::Postgres(connection) => {
                 let mut bound = PgArguments::default();
@@ -126,11 +157,17 @@ impl Engine {
                 let query = sqlx::query_with(AssertSqlSafe(text.to_owned()), bound);
                 if kinds.is_empty() {
                     let done = query.execute(connection).await?;
-                    return Ok(Answer { rows: Vec::new(), changed: done.rows_affected() });
+                    return Ok(Answer {
+                        rows: Vec::new(),
+                        changed: done.rows_affected(),
+                    });
                 }
                 let rows = query.fetch_all(connection).await?;
                 let rows: Vec<Vec<Value>> = rows.iter().map(|row| postgres_row(row, kinds)).collect();
-                Ok(Answer { changed: rows.len() as u64, rows })
+                Ok(Answer {
+                    changed: rows.len() as u64,
+                    rows,
+                })
             }
         }
     }
@@ -168,9 +205,13 @@ fn sqlite_row(row: &SqliteRow, kinds: &[ColumnType]) -> Vec<Value> {
         let found = raw.type_info().name().to_owned();
         match (kind, found.as_str()) {
             (ColumnType::Text | ColumnType::Timestamptz, "TEXT") => Value::String(row.get_unchecked(index)),
-            (ColumnType::Jsonb, "TEXT") => plain(serde_json::from_str(row.get_unchecked(index)).expect("jsonb is JSON")),
+            (ColumnType::Jsonb, "TEXT") => {
+                plain(serde_json::from_str(row.get_unchecked(index)).expect("jsonb is JSON"))
+            }
             (ColumnType::Bigint, "INTEGER") => json!(row.get_unchecked::<i64, _>(index)),
-            (ColumnType::Boolean, "INTEGER" | "BOOLEAN") => json!(row.get_unchecked::<i64, _>(index) != 0),
+            (ColumnType::Boolean, "INTEGER" | "BOOLEAN") => {
+                json!(row.get_unchecked::<i64, _>(index) != 0)
+            }
             (ColumnType::Double, "REAL") => rounded(row.get_unchecked(index)),
             (kind, found) => panic!("a {kind:?} came back as {found}"),
         }
@@ -185,9 +226,9 @@ fn postgres_row(row: &PgRow, kinds: &[ColumnType]) -> Vec<Value> {
         ColumnType::Boolean => json!(row.get::<Option<bool>, _>(index)),
         ColumnType::Double => row.get::<Option<f64>, _>(index).map_or(Value::Null, rounded),
         ColumnType::Timestamptz => json!(row.get::<Option<Time>, _>(index).map(|time| time.text())),
-        ColumnType::Jsonb => row
-            .get::<Option<Jsonb>, _>(index)
-            .map_or(Value::Null, |json| plain(serde_json::from_str(&json.0).expect("jsonb is JSON"))),
+        ColumnType::Jsonb => row.get::<Option<Jsonb>, _>(index).map_or(Value::Null, |json| {
+            plain(serde_json::from_str(&json.0).expect("jsonb is JSON"))
+        }),
         ColumnType::Bytea => json!(row.get::<Option<Vec<u8>>, _>(index)),
     };
     kinds.iter().enumerate().map(value).collect()

@@ -15,7 +15,11 @@ pub fn read(file: &str) -> Vec<Fixture> {
     let mut fixtures: Vec<Fixture> = Vec::new();
     for line in file.lines() {
         if let Some(name) = line.strip_prefix("-- name: ") {
-            fixtures.push(Fixture { name: name.to_owned(), arguments: Vec::new(), text: String::new() });
+            fixtures.push(Fixture {
+                name: name.to_owned(),
+                arguments: Vec::new(),
+                text: String::new(),
+            });
         } else if let Some(fixture) = fixtures.last_mut() {
             match line.strip_prefix("-- arguments: ") {
                 Some(arguments) => fixture.arguments = serde_json::from_str(arguments).expect("arguments are JSON"),
@@ -50,7 +54,13 @@ fn accepted_texts_become_slices_on_both_engines() {
         let columns: Vec<String> = prepared
             .columns
             .iter()
-            .map(|column| format!("{}: {}", column.name, column.kind.map_or("?".to_owned(), |kind| format!("{kind:?}"))))
+            .map(|column| {
+                format!(
+                    "{}: {}",
+                    column.name,
+                    column.kind.map_or("?".to_owned(), |kind| format!("{kind:?}"))
+                )
+            })
             .collect();
         let _ = write!(
             report,
@@ -76,7 +86,11 @@ fn refused_texts_say_which_construct_and_what_to_write_instead() {
         match border.prepare(&fixture.text) {
             Ok(prepared) => accepted.push(format!("{} became {}", fixture.name, prepared.postgres)),
             Err(refusal) => {
-                let _ = write!(report, "## {}\n{}\n=> {:?}: {refusal}\n\n", fixture.name, fixture.text, refusal.kind);
+                let _ = write!(
+                    report,
+                    "## {}\n{}\n=> {:?}: {refusal}\n\n",
+                    fixture.name, fixture.text, refusal.kind
+                );
             }
         }
     }

@@ -45,6 +45,8 @@ pub struct Statement {
 pub struct Generator {
     state: u64,
     arguments: Vec<Value>,
+    /// Not in new values: those may not read the table that they change.
+    subqueries: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -88,7 +90,11 @@ const TABLES: &[Table] = &[
     Table {
         name: "categories",
         key: &["id"],
-        columns: &[("id", Kind::Text, false), ("parent_id", Kind::Text, true), ("name", Kind::Text, false)],
+        columns: &[
+            ("id", Kind::Text, false),
+            ("parent_id", Kind::Text, true),
+            ("name", Kind::Text, false),
+        ],
     },
 ];
 
@@ -96,7 +102,11 @@ type Scope = Vec<(String, &'static Table)>;
 
 impl Generator {
     pub fn new(seed: u64) -> Self {
-        Generator { state: seed, arguments: Vec::new() }
+        Generator {
+            state: seed,
+            arguments: Vec::new(),
+            subqueries: true,
+        }
     }
 
     pub fn statement(&mut self) -> Statement {
@@ -113,7 +123,12 @@ impl Generator {
             17 | 18 => self.update(),
             _ => self.delete(),
         };
-        numbered(Statement { texts, arguments: std::mem::take(&mut self.arguments), ordered, writes })
+        numbered(Statement {
+            texts,
+            arguments: std::mem::take(&mut self.arguments),
+            ordered,
+            writes,
+        })
     }
 
     /// SplitMix64: short, and the same everywhere for a seed.
@@ -140,15 +155,33 @@ impl Generator {
             Kind::Text => {
                 let text = self.one(&["i1", "i2", "o1", "a", "B", "b%", "", "root", "books", "it''s", "_x"]);
                 let value = Value::from(text.replace("''", "'"));
-                (value, format!("'{text}'"), format!("('{text}'::text collate \"C\")"), format!("'{text}'"), "text")
+                (
+                    value,
+                    format!("'{text}'"),
+                    format!("('{text}'::text collate \"C\")"),
+                    format!("'{text}'"),
+                    "text",
+                )
             }
             Kind::Number => {
                 let number = self.one(&[0_i64, 1, 2, 3, 7, 10, 250, 1000, -1]);
-                (Value::from(number), format!("({number})"), format!("(({number})::bigint)"), format!("({number})"), "bigint")
+                (
+                    Value::from(number),
+                    format!("({number})"),
+                    format!("(({number})::bigint)"),
+                    format!("({number})"),
+                    "bigint",
+                )
             }
             Kind::Truth => {
                 let truth = self.chance(2);
-                (Value::from(truth), truth.to_string(), truth.to_string(), truth.to_string(), "boolean")
+                (
+                    Value::from(truth),
+                    truth.to_string(),
+                    truth.to_string(),
+                    truth.to_string(),
+                    "boolean",
+                )
             }
         };
         match self.below(3) {
@@ -214,11 +247,15 @@ impl Generator {
                 [
                     format!("{}({}, {})", name[0], a[0], b[0]),
                     format!("{}({}, {})", name[0], a[1], b[1]),
-                    format!("{}(coalesce({}, {}), coalesce({}, {}))", name[1], a[2], b[2], b[2], a[2]),
+                    format!(
+                        "{}(coalesce({}, {}), coalesce({}, {}))",
+                        name[1], a[2], b[2], b[2], a[2]
+                    ),
                 ]
             }
             4 => value(self),
-            _ => self.scalar(kind, scope),
+            _ if self.subqueries => self.scalar(kind, scope),
+            _ => value(self),
         }
     }
 
@@ -230,7 +267,11 @@ impl Generator {
             2 => texts!("upper({})", text(self)),
             3 => {
                 let inner = text(self);
-                let name = self.one(&[["trim", "btrim", "trim"], ["ltrim", "ltrim", "ltrim"], ["rtrim", "rtrim", "rtrim"]]);
+                let name = self.one(&[
+                    ["trim", "btrim", "trim"],
+                    ["ltrim", "ltrim", "ltrim"],
+                    ["rtrim", "rtrim", "rtrim"],
+                ]);
                 let characters = self.one(&["", ", 'ab'"]);
                 [0, 1, 2].map(|index| format!("{}({}{characters})", name[index], inner[index]))
             }
@@ -284,10 +325,17 @@ impl Generator {
             4 => texts!("abs({})", number(self)),
             5 => {
                 let text = self.value(Kind::Text, scope, depth - 1);
-                [format!("length({})", text[0]), format!("length({})::bigint", text[1]), format!("length({})", text[2])]
+                [
+                    format!("length({})", text[0]),
+                    format!("length({})::bigint", text[1]),
+                    format!("length({})", text[2]),
+                ]
             }
             6 => {
-                let (a, b) = (self.value(Kind::Text, scope, depth - 1), self.value(Kind::Text, scope, depth - 1));
+                let (a, b) = (
+                    self.value(Kind::Text, scope, depth - 1),
+                    self.value(Kind::Text, scope, depth - 1),
+                );
                 [
                     format!("strpos({}, {})", a[0], b[0]),
                     format!("strpos({}, {})::bigint", a[1], b[1]),
@@ -296,7 +344,11 @@ impl Generator {
             }
             7 => {
                 let truth = self.truth(scope, depth - 1);
-                [format!("cast({} as bigint)", truth[0]), format!("({})::int::bigint", truth[1]), format!("({})", truth[2])]
+                [
+                    format!("cast({} as bigint)", truth[0]),
+                    format!("({})::int::bigint", truth[1]),
+                    format!("({})", truth[2]),
+                ]
             }
             _ => {
                 let value = number(self);
@@ -326,7 +378,11 @@ impl Generator {
             4 => {
                 let operator = same(self.one(&["and", "or"]));
                 // As authors write it, without parentheses around the whole: these are the border's to keep.
-                let (a, b, c) = (self.truth(scope, inner), self.truth(scope, inner), self.truth(scope, inner));
+                let (a, b, c) = (
+                    self.truth(scope, inner),
+                    self.truth(scope, inner),
+                    self.truth(scope, inner),
+                );
                 texts!("({} {} {} or {})", a, operator, b, c)
             }
             5 => texts!("(not {})", self.truth(scope, inner)),
@@ -366,13 +422,20 @@ impl Generator {
             }
             12 => {
                 let operator = same(self.one(&["<", ">", "=", "<=", "<>"]));
-                let (a, b) = (self.value(Kind::Number, scope, inner), self.value(Kind::Number, scope, inner));
+                let (a, b) = (
+                    self.value(Kind::Number, scope, inner),
+                    self.value(Kind::Number, scope, inner),
+                );
                 texts!("(({}, {}) {} ({}, {}))", a, value(self), operator, b, value(self))
             }
-            13 => self.exists(scope),
-            14 => self.in_query(scope),
+            13 if self.subqueries => self.exists(scope),
+            14 if self.subqueries => self.in_query(scope),
             15 => self.in_array(scope, inner),
-            _ => each("(now() > timestamptz '2020-01-01T00:00:00Z')", "(now() > '2020-01-01')", "true"),
+            _ => each(
+                "(now() > timestamptz '2020-01-01T00:00:00Z')",
+                "(now() > '2020-01-01')",
+                "true",
+            ),
         }
     }
 
@@ -384,7 +447,9 @@ impl Generator {
         let filter = self.truth(&inside, 1);
         let not = same(self.one(&["", "not "]));
         let from = same(&format!("{} {alias}", table.name));
-        texts!("({}exists (select 1 from {} where {}))", not, from, filter)
+        // SQLite 3.51 turns EXISTS over a plain table into a join, and then counts its rows for OFFSET; not over a slice.
+        let whole = each("", "", " limit 1");
+        texts!("({}exists (select 1 from {} where {}{}))", not, from, filter, whole)
     }
 
     fn in_query(&mut self, scope: &Scope) -> Texts {
@@ -401,7 +466,12 @@ impl Generator {
             }
         };
         match self.chance(3) {
-            true => texts!("(({}, {}) {}in (select item_id, order_id from lines))", value, value, not),
+            true => texts!(
+                "(({}, {}) {}in (select item_id, order_id from lines))",
+                value,
+                value,
+                not
+            ),
             false => texts!("({} {}in ({}))", value, not, query),
         }
     }
@@ -413,7 +483,11 @@ impl Generator {
         let number = self.arguments.len();
         let plain = format!("('{}', '{}')", list[0], list[1]);
         match self.chance(2) {
-            true => [format!("({} = any(${number}))", value[0]), format!("({} in {plain})", value[1]), format!("({} in {plain})", value[2])],
+            true => [
+                format!("({} = any(${number}))", value[0]),
+                format!("({} in {plain})", value[1]),
+                format!("({} in {plain})", value[2]),
+            ],
             false => [
                 format!("({} <> all(${number}))", value[0]),
                 format!("({} not in {plain})", value[1]),
@@ -431,26 +505,52 @@ impl Generator {
         let from = same(&format!("{} {alias}", table.name));
         match kind {
             Kind::Number => {
-                let column = same(&format!("{alias}.{}", if table.name == "items" { "price" } else { "quantity" }));
+                let column = same(&format!(
+                    "{alias}.{}",
+                    if table.name == "items" { "price" } else { "quantity" }
+                ));
                 match self.below(3) {
                     0 => texts!("(select count(*) from {} where {})", from, filter),
                     1 => {
-                        let sum = [format!("sum({})", column[0]), format!("sum({})::bigint", column[1]), format!("sum({})", column[2])];
+                        let sum = [
+                            format!("sum({})", column[0]),
+                            format!("sum({})::bigint", column[1]),
+                            format!("sum({})", column[2]),
+                        ];
                         texts!("(select {} from {} where {})", sum, from, filter)
                     }
                     _ => texts!("(select max({}) from {} where {})", column, from, filter),
                 }
             }
             Kind::Text => {
-                let key = same(&table.key.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", "));
+                let key = same(
+                    &table
+                        .key
+                        .iter()
+                        .map(|column| format!("{alias}.{column}"))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                );
                 let first = same(&format!("{alias}.{}", table.key[0]));
-                texts!("(select {} from {} where {} order by {} limit 1)", first, from, filter, key)
+                texts!(
+                    "(select {} from {} where {} order by {} limit 1)",
+                    first,
+                    from,
+                    filter,
+                    key
+                )
             }
             Kind::Truth => {
                 let condition = self.value(Kind::Truth, &vec![(alias.clone(), table)], 0);
                 [
-                    format!("(select bool_or({}) from {} where {})", condition[0], from[0], filter[0]),
-                    format!("(select bool_or({}) from {} where {})", condition[1], from[1], filter[1]),
+                    format!(
+                        "(select bool_or({}) from {} where {})",
+                        condition[0], from[0], filter[0]
+                    ),
+                    format!(
+                        "(select bool_or({}) from {} where {})",
+                        condition[1], from[1], filter[1]
+                    ),
                     format!("(select max({}) from {} where {})", condition[2], from[2], filter[2]),
                 ]
             }
@@ -490,7 +590,10 @@ impl Generator {
     }
 
     fn keys(&self, scope: &Scope) -> Vec<String> {
-        scope.iter().flat_map(|(alias, table)| table.key.iter().map(move |key| format!("{alias}.{key}"))).collect()
+        scope
+            .iter()
+            .flat_map(|(alias, table)| table.key.iter().map(move |key| format!("{alias}.{key}")))
+            .collect()
     }
 
     /// Sorted by every key, so that no two engines can differ; a left-joined key may be NULL.
@@ -532,12 +635,23 @@ impl Generator {
             let distinct = self.value(Kind::Text, &scope, 1);
             let distinct = texts!("select distinct {} as x from {} where {}", distinct, from, filter);
             let ordered = self.chance(2);
-            return (if ordered { texts!("{} order by 1{}", distinct, each("", "", " nulls last")) } else { distinct }, ordered, false);
+            return (
+                if ordered {
+                    texts!("{} order by 1{}", distinct, each("", "", " nulls last"))
+                } else {
+                    distinct
+                },
+                ordered,
+                false,
+            );
         }
         let ordered = !self.chance(3);
         if ordered {
             let kind = self.one(&[Kind::Text, Kind::Number]);
-            let first = self.chance(2).then(|| self.value(kind, &scope, 1)).filter(|first| !first[0].starts_with(['\'', '(']) && !first[0].starts_with("cast($"));
+            let first = self
+                .chance(2)
+                .then(|| self.value(kind, &scope, 1))
+                .filter(|first| !first[0].starts_with(['\'', '(']) && !first[0].starts_with("cast($"));
             // A bare column could be another's alias; a position would be a constant.
             let first = first.filter(|first| first[0].contains('.'));
             let order = self.order(first, &keys);
@@ -562,7 +676,12 @@ impl Generator {
             let table = &TABLES[generator.below(3) as usize];
             let scope: Scope = vec![("a".to_owned(), table)];
             let (text, filter) = (generator.value(Kind::Text, &scope, 1), generator.truth(&scope, 2));
-            texts!("select {} as x from {} where {}", text, same(&format!("{} a", table.name)), filter)
+            texts!(
+                "select {} as x from {} where {}",
+                text,
+                same(&format!("{} a", table.name)),
+                filter
+            )
         };
         let operator = same(self.one(&["union", "union all", "except", "intersect"]));
         let (a, b, c) = (side(self), side(self), side(self));
@@ -578,22 +697,37 @@ impl Generator {
                 texts!("{} {} {}", a, operator, right)
             }
         };
-        (texts!("{} order by 1{}", texts, each("", "", " nulls last")), true, false)
+        (
+            texts!("{} order by 1{}", texts, each("", "", " nulls last")),
+            true,
+            false,
+        )
     }
 
     fn grouped(&mut self) -> (Texts, bool, bool) {
         let (from, scope) = self.from();
         let key = self.column(Kind::Text, &scope).unwrap_or_else(|| same("a.id"));
         let filter = self.truth(&scope, 2);
-        let (number, truth, text) = (self.value(Kind::Number, &scope, 1), self.truth(&scope, 1), self.value(Kind::Text, &scope, 1));
+        let (number, truth, text) = (
+            self.value(Kind::Number, &scope, 1),
+            self.truth(&scope, 1),
+            self.value(Kind::Text, &scope, 1),
+        );
         let each_filter = self.truth(&scope, 1);
         let distinct = same(self.one(&["", "distinct "]));
         let sum = [
             format!("sum({}{}) filter (where {})", distinct[0], number[0], each_filter[0]),
-            format!("(sum({}{}) filter (where {}))::bigint", distinct[1], number[1], each_filter[1]),
+            format!(
+                "(sum({}{}) filter (where {}))::bigint",
+                distinct[1], number[1], each_filter[1]
+            ),
             format!("sum({}{}) filter (where {})", distinct[2], number[2], each_filter[2]),
         ];
-        let average = [format!("avg({})", number[0]), format!("avg(({})::double precision)", number[1]), format!("avg({})", number[2])];
+        let average = [
+            format!("avg({})", number[0]),
+            format!("avg(({})::double precision)", number[1]),
+            format!("avg({})", number[2]),
+        ];
         let truths = [
             format!("bool_and({}) as e, bool_or({}) as s", truth[0], truth[0]),
             format!("bool_and({}) as e, bool_or({}) as s", truth[1], truth[1]),
@@ -601,39 +735,100 @@ impl Generator {
         ];
         let items = texts!(
             "{} as k, count(*) as n, count({}{}) as t, {} as total, {} as average, min({}) as least, max({}) as most, {}",
-            key, distinct, text, sum, average, text, number, truths
+            key,
+            distinct,
+            text,
+            sum,
+            average,
+            text,
+            number,
+            truths
         );
         let keys = self.keys(&scope);
         let joined = [
             format!("string_agg({}, ',' order by {}) as j", text[0], keys.join(", ")),
             format!("string_agg({}, ',' order by {}) as j", text[1], keys.join(", ")),
-            format!("group_concat({}, ',' order by {}) as j", text[2], keys.iter().map(|key| format!("{key} nulls last")).collect::<Vec<_>>().join(", ")),
+            format!(
+                "group_concat({}, ',' order by {}) as j",
+                text[2],
+                keys.iter()
+                    .map(|key| format!("{key} nulls last"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         ];
-        let texts = texts!("select {}, {} from {} where {} group by {} having count(*) >= 1", items, joined, from, filter, key);
-        (texts!("{} order by 1{}", texts, each("", "", " nulls last")), true, false)
+        let texts = texts!(
+            "select {}, {} from {} where {} group by {} having count(*) >= 1",
+            items,
+            joined,
+            from,
+            filter,
+            key
+        );
+        (
+            texts!("{} order by 1{}", texts, each("", "", " nulls last")),
+            true,
+            false,
+        )
     }
 
     fn windowed(&mut self) -> (Texts, bool, bool) {
         let table = &TABLES[self.below(2) as usize];
         let scope: Scope = vec![("a".to_owned(), table)];
         let keys = self.keys(&scope).join(", ");
-        let (part, number, text) = (self.value(Kind::Text, &scope, 1), self.value(Kind::Number, &scope, 1), self.value(Kind::Text, &scope, 1));
+        let (part, number, text) = (
+            self.value(Kind::Text, &scope, 1),
+            self.value(Kind::Number, &scope, 1),
+            self.value(Kind::Text, &scope, 1),
+        );
         let nulls = each("", "", " nulls last");
-        let sum = [format!("sum({})", number[0]), format!("sum({})", number[1]), format!("sum({})", number[2])];
+        let sum = [
+            format!("sum({})", number[0]),
+            format!("sum({})", number[1]),
+            format!("sum({})", number[2]),
+        ];
         let sum = texts!("{} over (partition by {})", sum, part);
         let sum = [sum[0].clone(), format!("({})::bigint", sum[1]), sum[2].clone()];
         let name = same(self.one(&["rank()", "dense_rank()"]));
         let texts = texts!(
             "select row_number() over (partition by {} order by {}{}, {}) as n, {} over (order by {}{}) as r, {} as s, lag({}) over (order by {}) as g, lead({}) over (order by {}) as d",
-            part, number, nulls, same(&keys), name, number, nulls, sum, text, same(&keys), number, same(&keys)
+            part,
+            number,
+            nulls,
+            same(&keys),
+            name,
+            number,
+            nulls,
+            sum,
+            text,
+            same(&keys),
+            number,
+            same(&keys)
         );
-        (texts!("{} from {} order by {}", texts, same(&format!("{} a", table.name)), same(&keys)), true, false)
+        (
+            texts!(
+                "{} from {} order by {}",
+                texts,
+                same(&format!("{} a", table.name)),
+                same(&keys)
+            ),
+            true,
+            false,
+        )
     }
 
     fn documents(&mut self) -> (Texts, bool, bool) {
         let scope: Scope = vec![("a".to_owned(), &TABLES[0])];
-        let (text, number, truth) = (self.value(Kind::Text, &scope, 1), self.value(Kind::Number, &scope, 1), self.truth(&scope, 1));
-        let truth_json = [truth[0].clone(), truth[1].clone(), format!("json(case {} when 1 then 'true' when 0 then 'false' end)", truth[2])];
+        let (text, number, truth) = (
+            self.value(Kind::Text, &scope, 1),
+            self.value(Kind::Number, &scope, 1),
+            self.truth(&scope, 1),
+        );
+        let truth_json = [
+            truth[0].clone(),
+            truth[1].clone(),
+            format!("json(case {} when 1 then 'true' when 0 then 'false' end)", truth[2]),
+        ];
         let builder = each("json_object", "jsonb_build_object", "json_object");
         let list = each("json_array", "jsonb_build_array", "json_array");
         let lines = each(
@@ -641,11 +836,24 @@ impl Generator {
             "(select coalesce(jsonb_agg(l.quantity order by l.order_id, l.position), '[]') from lines l where l.item_id = a.id)",
             "json((select json_group_array(l.quantity order by l.order_id, l.position) from lines l where l.item_id = a.id))",
         );
-        let at = each("a.created_at", "to_char(a.created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')", "a.created_at");
+        let at = each(
+            "a.created_at",
+            "to_char(a.created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+            "a.created_at",
+        );
         let data = each("a.data", "a.data", "json(a.data)");
         let texts = texts!(
             "select a.id, {}('t', {}, 'n', {}, 'b', {}, 'l', {}, 'd', {}, 'at', {}, 'a', {}({}, {})) as doc, ",
-            builder, text, number, truth_json, lines, data, at, list, number, text
+            builder,
+            text,
+            number,
+            truth_json,
+            lines,
+            data,
+            at,
+            list,
+            number,
+            text
         );
         let fields = each(
             "a.data ->> 'k' as k, a.data -> 'o' -> 'p' as p, a.data ->> 'b' as b, json_set(a.data, 'new', '[1]') as s, json_remove(a.data, 'k') as r",
@@ -653,7 +861,11 @@ impl Generator {
             "(case json_type(a.data, '$.k') when 'text' then a.data ->> '$.k' when 'null' then null else a.data -> '$.k' end) as k, a.data -> '$.o.p' as p, (case json_type(a.data, '$.b') when 'true' then 'true' when 'false' then 'false' end) as b, json_set(a.data, '$.new', json('[1]')) as s, json_remove(a.data, '$.k') as r",
         );
         let filter = self.truth(&scope, 2);
-        (texts!("{} {} from items a where {} order by a.id", texts, fields, filter), true, false)
+        (
+            texts!("{} {} from items a where {} order by a.id", texts, fields, filter),
+            true,
+            false,
+        )
     }
 
     fn tree(&mut self) -> (Texts, bool, bool) {
@@ -674,7 +886,15 @@ impl Generator {
         let filter = self.truth(&vec![("a".to_owned(), &TABLES[0])], 1);
         let wait = self.one(&["", " nowait", " skip locked", " of a"]);
         let lock = each(&format!(" for update{wait}"), &format!(" for update{wait}"), "");
-        (texts!("select a.id, a.stock from items a where {} order by a.id{}", filter, lock), true, false)
+        (
+            texts!(
+                "select a.id, a.stock from items a where {} order by a.id{}",
+                filter,
+                lock
+            ),
+            true,
+            false,
+        )
     }
 
     // Writes.
@@ -685,21 +905,42 @@ impl Generator {
             1 => same(" on conflict do nothing"),
             2 => same(" on conflict (order_id, position) do nothing"),
             _ => {
+                self.subqueries = false;
                 let filter = self.truth(&vec![("x".to_owned(), &TABLES[1])], 1);
-                texts!(" on conflict (order_id, position) do update set quantity = x.quantity + excluded.quantity, item_id = excluded.item_id where {}", filter)
+                self.subqueries = true;
+                texts!(
+                    " on conflict (order_id, position) do update set quantity = x.quantity + excluded.quantity, item_id = excluded.item_id where {}",
+                    filter
+                )
             }
         };
-        let returning = same(self.one(&["", " returning order_id, position, quantity, quantity > 1 as many", " returning *"]));
+        let returning = same(self.one(&[
+            "",
+            " returning order_id, position, quantity, quantity > 1 as many",
+            " returning *",
+        ]));
         let texts = match self.below(3) {
             0 => {
                 let none = Scope::new();
-                let (quantity, item) = (self.value(Kind::Number, &none, 1), same(self.one(&["'i1'", "'i2'", "'nowhere'"])));
-                texts!("insert into lines as x (order_id, position, item_id, quantity) values ('o1', 1, {}, {}), ('o9', 7, 'i3', 5)", item, quantity)
+                let (quantity, item) = (
+                    self.value(Kind::Number, &none, 1),
+                    same(self.one(&["'i1'", "'i2'", "'nowhere'"])),
+                );
+                texts!(
+                    "insert into lines as x (order_id, position, item_id, quantity) values ('o1', 1, {}, {}), ('o9', 7, 'i3', 5)",
+                    item,
+                    quantity
+                )
             }
             1 => {
                 let scope: Scope = vec![("a".to_owned(), &TABLES[0])];
                 let (filter, quantity) = (self.truth(&scope, 2), self.value(Kind::Number, &scope, 1));
-                texts!("insert into lines as x (order_id, position, item_id, quantity) select 'o1', a.stock, a.id, {} from items a where {}{}", quantity, filter, same(""))
+                texts!(
+                    "insert into lines as x (order_id, position, item_id, quantity) select 'o1', a.stock, a.id, {} from items a where {}{}",
+                    quantity,
+                    filter,
+                    same("")
+                )
             }
             _ => {
                 let rows = serde_json::json!([
@@ -727,7 +968,10 @@ impl Generator {
     fn update(&mut self) -> (Texts, bool, bool) {
         let table = &TABLES[self.below(2) as usize];
         let scope: Scope = vec![("x".to_owned(), table)];
-        let (filter, number) = (self.truth(&scope, 3), self.value(Kind::Number, &scope, 2));
+        let filter = self.truth(&scope, 3);
+        self.subqueries = false;
+        let number = self.value(Kind::Number, &scope, 2);
+        self.subqueries = true;
         let column = same(if table.name == "items" { "stock" } else { "quantity" });
         let returning = match (self.below(3), table.name) {
             (0, "items") => same(" returning id, stock, active"),
@@ -739,11 +983,16 @@ impl Generator {
         let texts = match self.below(4) {
             0 if table.name == "items" => texts!(
                 "update items as x set stock = x.stock + coalesce({}, 0) from (select l.item_id as i, max(l.quantity) as q from lines l group by l.item_id) as s where s.i = x.id and {}",
-                number, filter
+                number,
+                filter
             ),
             1 => texts!(
                 "with w as (select item_id from lines) update {} as x set {} = coalesce({}, 1) where {} or x.{} in (select item_id from w)",
-                name, column, number, filter, same(if table.name == "items" { "id" } else { "item_id" })
+                name,
+                column,
+                number,
+                filter,
+                same(if table.name == "items" { "id" } else { "item_id" })
             ),
             _ => texts!("update {} as x set {} = {} where {}", name, column, number, filter),
         };
@@ -762,7 +1011,11 @@ impl Generator {
         let returning = same(self.one(&["", " returning order_id, position", " returning *"]));
         match self.chance(6) {
             true => (texts!("delete from lines as x{}", returning), false, true),
-            false => (texts!("delete from lines as x where {} or {}{}", filter, or, returning), false, true),
+            false => (
+                texts!("delete from lines as x where {} or {}{}", filter, or, returning),
+                false,
+                true,
+            ),
         }
     }
 }
@@ -782,7 +1035,10 @@ fn numbered(mut statement: Statement) -> Statement {
         text.push_str(&format!("${}{}", position + 1, &part[digits..]));
     }
     statement.texts[0] = text;
-    statement.arguments = used.into_iter().map(|number| statement.arguments[number - 1].clone()).collect();
+    statement.arguments = used
+        .into_iter()
+        .map(|number| statement.arguments[number - 1].clone())
+        .collect();
     statement
 }
 

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use commerce_kernel::storage::sql::border::{Border, Class, Migration, Refusal, RefusalKind, Schema, Step, plan_drop, plan_migration};
+use commerce_kernel::storage::sql::border::{
+    Border, Class, Migration, Refusal, RefusalKind, Schema, Step, plan_drop, plan_migration,
+};
 
 use crate::engines::Engine;
 use crate::fixtures;
@@ -16,11 +18,28 @@ fn later(text: &str) -> Result<Migration, Refusal> {
 fn report(migration: &Migration, report: &mut String) {
     for step in &migration.steps {
         match step {
-            Step::Ddl { postgres, sqlite, class, describes } => {
-                let _ = writeln!(report, "{describes} ({class:?})\n{}\n--\n{}", postgres.join(";\n"), sqlite.join(";\n"));
+            Step::Ddl {
+                postgres,
+                sqlite,
+                class,
+                describes,
+            } => {
+                let _ = writeln!(
+                    report,
+                    "{describes} ({class:?})\n{}\n--\n{}",
+                    postgres.join(";\n"),
+                    sqlite.join(";\n")
+                );
             }
-            Step::Data { prepared, each_new_store } => {
-                let _ = writeln!(report, "each store, new ones too: {each_new_store}\n{}\n--\n{}", prepared.postgres, prepared.sqlite);
+            Step::Data {
+                prepared,
+                each_new_store,
+            } => {
+                let _ = writeln!(
+                    report,
+                    "each store, new ones too: {each_new_store}\n{}\n--\n{}",
+                    prepared.postgres, prepared.sqlite
+                );
             }
         }
         report.push('\n');
@@ -69,7 +88,11 @@ fn refused_changes_say_what_to_do_instead() {
         match later(&fixture.text) {
             Ok(_) => planned.push(fixture.name),
             Err(refusal) => {
-                let _ = writeln!(text, "## {}\n{}\n=> {:?}: {refusal}\n", fixture.name, fixture.text, refusal.kind);
+                let _ = writeln!(
+                    text,
+                    "## {}\n{}\n=> {:?}: {refusal}\n",
+                    fixture.name, fixture.text, refusal.kind
+                );
             }
         }
     }
@@ -88,12 +111,20 @@ async fn planned_changes_run_on_both_engines() {
             // What was recorded is what is there.
             let border = Border::new(Arc::new(migration.schema_after.clone()), Vec::new());
             for table in &migration.schema_after.tables {
-                let all = border.prepare(&format!("select * from {}", table.name)).expect("the table is recorded");
-                engine.run(&all, 1, &[]).await.unwrap_or_else(|error| panic!("{change} on {}: {error}", engine.name()));
+                let all = border
+                    .prepare(&format!("select * from {}", table.name))
+                    .expect("the table is recorded");
+                engine
+                    .run(&all, 1, &[])
+                    .await
+                    .unwrap_or_else(|error| panic!("{change} on {}: {error}", engine.name()));
             }
             engine.raw("rollback to before").await.expect("the savepoint is there");
         }
-        let drop = Migration { steps: vec![plan_drop(&shop::shop().schema_after)], ..later("drop table lines").expect("planned") };
+        let drop = Migration {
+            steps: vec![plan_drop(&shop::shop().schema_after)],
+            ..later("drop table lines").expect("planned")
+        };
         engine.migrate(&drop, &[]).await;
     }
 }
@@ -102,20 +133,40 @@ async fn planned_changes_run_on_both_engines() {
 fn a_file_that_takes_anything_away_contracts() {
     let mixed = "alter table items add column colour text; alter table items drop column weight";
     assert_eq!(later(mixed).expect("planned").class, Class::Contract);
-    assert_eq!(later("alter table items add column colour text").expect("planned").class, Class::Expand);
+    assert_eq!(
+        later("alter table items add column colour text")
+            .expect("planned")
+            .class,
+        Class::Expand
+    );
 }
 
 #[test]
 fn data_statements_run_per_store_and_never_across_stores() {
     let migration = later("update items set stock = 1 where true or 1 = 1").expect("planned");
-    let [Step::Data { prepared, each_new_store: false }] = migration.steps.as_slice() else { panic!("one data step") };
+    let [
+        Step::Data {
+            prepared,
+            each_new_store: false,
+        },
+    ] = migration.steps.as_slice()
+    else {
+        panic!("one data step")
+    };
     assert_eq!(prepared.arguments, 0);
-    assert!(prepared.sqlite.ends_with("where t1.\"store_id\" = ?1 and ((true or (1 = 1)))"), "{}", prepared.sqlite);
+    assert!(
+        prepared
+            .sqlite
+            .ends_with("where t1.\"store_id\" = ?1 and ((true or (1 = 1)))"),
+        "{}",
+        prepared.sqlite
+    );
 }
 
 #[test]
 fn a_refusal_points_into_the_file() {
-    let refusal = later("alter table items add column colour text;\n\n  create table x (id uuid primary key);").expect_err("refused");
+    let refusal = later("alter table items add column colour text;\n\n  create table x (id uuid primary key);")
+        .expect_err("refused");
     assert_eq!(refusal.kind, RefusalKind::Type);
     assert!(refusal.message.starts_with("0002_later.sql: "), "{refusal}");
     assert_eq!(refusal.at.map(|at| at.line), Some(3));
@@ -130,7 +181,21 @@ fn a_recorded_schema_survives_being_stored() {
 
 #[test]
 fn reserved_and_strange_names_are_refused() {
-    for name in ["kernel", "public", "pg_x", "sqlite_x", "information_schema", "store_id", "a.b", "A", "", "1a", "a-b", "a\"b", &"a".repeat(32)] {
+    for name in [
+        "kernel",
+        "public",
+        "pg_x",
+        "sqlite_x",
+        "information_schema",
+        "store_id",
+        "a.b",
+        "A",
+        "",
+        "1a",
+        "a-b",
+        "a\"b",
+        &"a".repeat(32),
+    ] {
         assert_eq!(Schema::empty(name).expect_err(name).kind, RefusalKind::ReservedName);
     }
 }

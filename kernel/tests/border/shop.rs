@@ -20,8 +20,14 @@ pub fn review() -> Migration {
 /// The shop's border, with one view of the review plugin granted.
 pub fn border() -> Border {
     let text = "select r.item_id, avg(r.stars) as average, count(*) as ratings from ratings r group by r.item_id";
-    let view = View { name: "averages".to_owned(), text: text.to_owned() };
-    let review = review().schema_after.with_views(vec![view]).expect("the view is accepted");
+    let view = View {
+        name: "averages".to_owned(),
+        text: text.to_owned(),
+    };
+    let review = review()
+        .schema_after
+        .with_views(vec![view])
+        .expect("the view is accepted");
     let granted = review.views.iter().map(|view| ForeignView {
         plugin: review.plugin.clone(),
         name: view.name.clone(),

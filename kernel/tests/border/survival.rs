@@ -54,36 +54,91 @@ fn a_long_list_and_many_rows_are_accepted() {
     let text = format!("insert into lines (order_id, position, item_id, quantity) values {rows}");
     assert!(border.prepare(&text).is_ok());
     let conditions = vec!["id = 'x'"; 300].join(" or ");
-    assert!(border.prepare(&format!("select id from items where {conditions}")).is_ok());
+    assert!(
+        border
+            .prepare(&format!("select id from items where {conditions}"))
+            .is_ok()
+    );
 }
 
 /// Accepted texts with parts taken out, doubled, swapped, or replaced by words that mean something.
 fn mutated() -> impl Strategy<Value = String> {
     let texts: Vec<String> = fixtures::accepted().into_iter().map(|fixture| fixture.text).collect();
     let words = prop::sample::select(vec![
-        "store_id", "\"store_id\"", "or", "and", "not", "(", ")", "'", "\"", "--", "/*", "*/", ";", ",", "*", "t1", "s", "$1", "$9", "?1", "items",
-        "shop.items", "\"shop\".\"items\"", "kernel.stores", "union", "select", "from", "where", "null", "true", "1", "'x'", "::", "::text", "lateral",
-        "excluded", "returning", "order by", "limit", "group by", "over ()", "exists", "with", "as", "using", "natural join", "review.averages",
+        "store_id",
+        "\"store_id\"",
+        "or",
+        "and",
+        "not",
+        "(",
+        ")",
+        "'",
+        "\"",
+        "--",
+        "/*",
+        "*/",
+        ";",
+        ",",
+        "*",
+        "t1",
+        "s",
+        "$1",
+        "$9",
+        "?1",
+        "items",
+        "shop.items",
+        "\"shop\".\"items\"",
+        "kernel.stores",
+        "union",
+        "select",
+        "from",
+        "where",
+        "null",
+        "true",
+        "1",
+        "'x'",
+        "::",
+        "::text",
+        "lateral",
+        "excluded",
+        "returning",
+        "order by",
+        "limit",
+        "group by",
+        "over ()",
+        "exists",
+        "with",
+        "as",
+        "using",
+        "natural join",
+        "review.averages",
     ]);
-    (prop::sample::select(texts), prop::collection::vec((any::<prop::sample::Index>(), 0..4_u8, words), 1..6)).prop_map(|(text, edits)| {
-        let mut parts: Vec<String> = text.split_inclusive([' ', '(', ',', ')', '\n']).map(str::to_owned).collect();
-        for (at, edit, word) in edits {
-            let at = at.index(parts.len());
-            match edit {
-                0 => drop(parts.remove(at)),
-                1 => parts.insert(at, format!("{word} ")),
-                2 => parts[at] = format!("{word} "),
-                _ => {
-                    let last = parts.len() - 1;
-                    parts.swap(at, last);
+    (
+        prop::sample::select(texts),
+        prop::collection::vec((any::<prop::sample::Index>(), 0..4_u8, words), 1..6),
+    )
+        .prop_map(|(text, edits)| {
+            let mut parts: Vec<String> = text
+                .split_inclusive([' ', '(', ',', ')', '\n'])
+                .map(str::to_owned)
+                .collect();
+            for (at, edit, word) in edits {
+                let at = at.index(parts.len());
+                match edit {
+                    0 => drop(parts.remove(at)),
+                    1 => parts.insert(at, format!("{word} ")),
+                    2 => parts[at] = format!("{word} "),
+                    _ => {
+                        let last = parts.len() - 1;
+                        parts.swap(at, last);
+                    }
+                }
+                if parts.is_empty() {
+                    parts.push(String::new());
                 }
             }
-            if parts.is_empty() {
-                parts.push(String::new());
-            }
-        }
-        parts.concat()
-    })
+            parts.concat()
+        })
 }
 
 proptest! {

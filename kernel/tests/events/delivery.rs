@@ -9,9 +9,7 @@ use commerce_kernel::storage::sql::Mode;
 use crate::node::{Database, STORE, ago, all, announce, config, eventually, set};
 use crate::plugins::{Script, Step};
 
-pub async fn an_event_reaches_each_subscriber_once_and_only_if_its_transaction_commits(
-    database: Database,
-) {
+pub async fn an_event_reaches_each_subscriber_once_and_only_if_its_transaction_commits(database: Database) {
     let plugins = Script::new();
     let node = database.node(&plugins);
     database
@@ -37,9 +35,7 @@ pub async fn an_event_reaches_each_subscriber_once_and_only_if_its_transaction_c
     assert_eq!(told, set(["ledger opened", "mailer opened"]));
     let listed = database.events.list_events(&all()).await.expect("a list");
     assert!(
-        listed
-            .iter()
-            .all(|event| event.state == "done" && event.attempts == 1),
+        listed.iter().all(|event| event.state == "done" && event.attempts == 1),
         "{listed:?}"
     );
     assert_eq!(
@@ -78,9 +74,7 @@ pub async fn a_kill_between_consume_and_commit_leaves_one_effect(database: Datab
             ..config()
         },
     );
-    database
-        .publish("shop", &["ledger"], &[("opened", "a")])
-        .await;
+    database.publish("shop", &["ledger"], &[("opened", "a")]).await;
     eventually("the consumer was about to commit", async || {
         dying.about_to_commit() == 1
     })
@@ -89,15 +83,8 @@ pub async fn a_kill_between_consume_and_commit_leaves_one_effect(database: Datab
 
     let healthy = Script::new();
     let second = database.node(&healthy);
-    eventually("the other node took over", async || {
-        database.effects().await.len() == 1
-    })
-    .await;
-    assert_eq!(
-        healthy.attempts_seen("opened"),
-        [1],
-        "the killed attempt is counted"
-    );
+    eventually("the other node took over", async || database.effects().await.len() == 1).await;
+    assert_eq!(healthy.attempts_seen("opened"), [1], "the killed attempt is counted");
     second.stop().await;
     assert_eq!(database.effects().await.len(), 1);
 }
@@ -112,29 +99,18 @@ pub async fn a_node_that_slept_through_its_lease_changes_nothing(database: Datab
             ..config()
         },
     );
-    database
-        .publish("shop", &["ledger"], &[("opened", "a")])
-        .await;
-    eventually("the first node holds it", async || {
-        sleeping.calls("opened") == 1
-    })
-    .await;
+    database.publish("shop", &["ledger"], &[("opened", "a")]).await;
+    eventually("the first node holds it", async || sleeping.calls("opened") == 1).await;
     database
         .execute("update kernel.deliveries set leased_until = $1", ago(1))
         .await;
 
     let awake = Script::new();
     let second = database.node(&awake);
-    eventually("the second node did it", async || {
-        database.effects().await.len() == 1
-    })
-    .await;
+    eventually("the second node did it", async || database.effects().await.len() == 1).await;
 
     sleeping.go_on.add_permits(1);
-    eventually("the first node tried to commit", async || {
-        sleeping.conflicts() == 1
-    })
-    .await;
+    eventually("the first node tried to commit", async || sleeping.conflicts() == 1).await;
     assert_eq!(
         database.effects().await.len(),
         1,
@@ -160,16 +136,10 @@ pub async fn events_of_one_key_arrive_in_order_whatever_fails_on_the_way(databas
     ];
     let names: Vec<String> = (0..12).map(|number| format!("step_{number:02}")).collect();
     for name in &names {
-        let events: Vec<_> = ["a", "b", "c"]
-            .iter()
-            .map(|key| (name.as_str(), *key))
-            .collect();
+        let events: Vec<_> = ["a", "b", "c"].iter().map(|key| (name.as_str(), *key)).collect();
         database.publish("shop", &["ledger"], &events).await;
     }
-    eventually("all were delivered", async || {
-        database.effects().await.len() == 36
-    })
-    .await;
+    eventually("all were delivered", async || database.effects().await.len() == 36).await;
     let mut by_key: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for effect in database.effects().await {
         by_key.entry(effect.key).or_default().push(effect.name);
@@ -222,17 +192,9 @@ pub async fn a_dead_letter_holds_its_key_until_it_is_replayed_or_skipped(databas
             .any(|effect| effect.plugin == "ledger" && effect.key == "a"),
         "{effects:?}"
     );
-    let letter = database
-        .events
-        .list_events(&dead)
-        .await
-        .expect("a list")
-        .remove(0);
+    let letter = database.events.list_events(&dead).await.expect("a list").remove(0);
     assert_eq!((letter.subscriber.as_str(), letter.attempts), ("ledger", 2));
-    assert_eq!(
-        letter.last_error.as_deref(),
-        Some("422 no: as the script says")
-    );
+    assert_eq!(letter.last_error.as_deref(), Some("422 no: as the script says"));
 
     assert_eq!(
         database.events.replay(&letter.id).await,
@@ -275,16 +237,9 @@ pub async fn a_publisher_cannot_hold_up_anothers_events_by_using_its_keys(databa
             ..config()
         },
     );
-    database
-        .publish("hostile", &["ledger"], &[("poison", "txn_1")])
-        .await;
-    eventually("the hostile event is dead", async || {
-        plugins.calls("poison") == 1
-    })
-    .await;
-    database
-        .publish("shop", &["ledger"], &[("paid", "txn_1")])
-        .await;
+    database.publish("hostile", &["ledger"], &[("poison", "txn_1")]).await;
+    eventually("the hostile event is dead", async || plugins.calls("poison") == 1).await;
+    database.publish("shop", &["ledger"], &[("paid", "txn_1")]).await;
     eventually("the other publisher's event arrives", async || {
         database.effects().await.len() == 1
     })
@@ -293,11 +248,14 @@ pub async fn a_publisher_cannot_hold_up_anothers_events_by_using_its_keys(databa
 }
 
 pub async fn an_event_that_kills_the_kernel_each_time_becomes_a_dead_letter(database: Database) {
-    database
-        .publish("shop", &["ledger"], &[("opened", "a")])
-        .await;
+    database.publish("shop", &["ledger"], &[("opened", "a")]).await;
     // As three killed nodes leave it.
-    database.execute("update kernel.deliveries set attempts = 3, lease = 'gone', leased_until = $1, fence = 3", ago(1)).await;
+    database
+        .execute(
+            "update kernel.deliveries set attempts = 3, lease = 'gone', leased_until = $1, fence = 3",
+            ago(1),
+        )
+        .await;
     let plugins = Script::new();
     let node = database.node_with(
         &plugins,
@@ -326,9 +284,7 @@ pub async fn what_waits_for_a_disabled_plugin_is_delivered_once_it_is_enabled(da
     let plugins = Script::new();
     plugins.enable("ledger", false);
     let node = database.node(&plugins);
-    database
-        .publish("shop", &["ledger"], &[("opened", "a")])
-        .await;
+    database.publish("shop", &["ledger"], &[("opened", "a")]).await;
     eventually("it was looked at and put off", async || {
         database
             .count("select count(*) from kernel.deliveries where fence > 0 and lease is null")
@@ -346,15 +302,10 @@ pub async fn what_waits_for_a_disabled_plugin_is_delivered_once_it_is_enabled(da
     database
         .execute("update kernel.deliveries set due_at = $1", ago(1))
         .await;
-    eventually("it is delivered", async || {
-        database.effects().await.len() == 1
-    })
-    .await;
+    eventually("it is delivered", async || database.effects().await.len() == 1).await;
 
     plugins.enable("ledger", false);
-    database
-        .publish("shop", &["ledger"], &[("opened", "b")])
-        .await;
+    database.publish("shop", &["ledger"], &[("opened", "b")]).await;
     database
         .sql
         .kernel()
@@ -362,9 +313,7 @@ pub async fn what_waits_for_a_disabled_plugin_is_delivered_once_it_is_enabled(da
         .await
         .expect("removed");
     assert_eq!(
-        database
-            .count("select count(*) from kernel.deliveries")
-            .await,
+        database.count("select count(*) from kernel.deliveries").await,
         0,
         "a plugin removed for good leaves nothing"
     );
@@ -391,12 +340,7 @@ pub async fn a_node_that_stops_gives_back_what_it_could_not_finish(database: Dat
     .await;
     node.stop_within(Duration::from_millis(600)).await;
 
-    let effects: Vec<_> = database
-        .effects()
-        .await
-        .into_iter()
-        .map(|effect| effect.name)
-        .collect();
+    let effects: Vec<_> = database.effects().await.into_iter().map(|effect| effect.name).collect();
     assert_eq!(effects, ["quick"], "what runs may finish");
     let free = "select count(*) from kernel.deliveries where state = 'waiting' and lease is null and attempts = 0";
     assert_eq!(
@@ -410,13 +354,9 @@ pub async fn a_burst_is_worked_off_by_two_nodes_without_doubling_anything(databa
     let plugins = Script::new();
     let nodes = [database.node(&plugins), database.node(&plugins)];
     for batch in 0..5 {
-        let keys: Vec<String> = (0..40)
-            .map(|number| format!("{}", batch * 40 + number))
-            .collect();
+        let keys: Vec<String> = (0..40).map(|number| format!("{}", batch * 40 + number)).collect();
         let events: Vec<_> = keys.iter().map(|key| ("changed", key.as_str())).collect();
-        database
-            .publish("shop", &["ledger", "mailer"], &events)
-            .await;
+        database.publish("shop", &["ledger", "mailer"], &events).await;
     }
     eventually("all were delivered", async || {
         database
@@ -426,10 +366,7 @@ pub async fn a_burst_is_worked_off_by_two_nodes_without_doubling_anything(databa
     })
     .await;
     let effects = database.effects().await;
-    let distinct: HashSet<_> = effects
-        .iter()
-        .map(|effect| (&effect.plugin, &effect.key))
-        .collect();
+    let distinct: HashSet<_> = effects.iter().map(|effect| (&effect.plugin, &effect.key)).collect();
     assert_eq!((effects.len(), distinct.len()), (400, 400));
     for node in nodes {
         node.stop().await;

@@ -29,10 +29,7 @@ pub async fn a_job_runs_when_it_is_due_and_scheduling_again_moves_it(database: D
             schedule("expire", "a", from_now(100)),
         ])
         .await;
-    eventually("the moved job ran", async || {
-        database.effects().await.len() == 1
-    })
-    .await;
+    eventually("the moved job ran", async || database.effects().await.len() == 1).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let effects = database.effects().await;
     assert_eq!(
@@ -47,13 +44,9 @@ pub async fn rescheduling_a_job_while_it_runs_is_not_lost(database: Database) {
     let plugins = Script::new();
     plugins.on("expire", [Step::WaitBeforeWork]);
     let nodes = [database.node(&plugins), database.node(&plugins)];
-    database
-        .change_jobs(&[schedule("expire", "a", from_now(0))])
-        .await;
+    database.change_jobs(&[schedule("expire", "a", from_now(0))]).await;
     eventually("it runs", async || plugins.calls("expire") == 1).await;
-    database
-        .change_jobs(&[schedule("expire", "a", from_now(0))])
-        .await;
+    database.change_jobs(&[schedule("expire", "a", from_now(0))]).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(plugins.calls("expire"), 1, "a job never runs beside itself");
     plugins.go_on.add_permits(1);
@@ -77,9 +70,7 @@ pub async fn a_job_can_schedule_and_cancel_itself(database: Database) {
         ],
     );
     let node = database.node(&plugins);
-    database
-        .change_jobs(&[schedule("again", "a", from_now(0))])
-        .await;
+    database.change_jobs(&[schedule("again", "a", from_now(0))]).await;
     eventually("it ran twice", async || database.effects().await.len() == 2).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(database.effects().await.len(), 2);
@@ -98,18 +89,13 @@ pub async fn a_cancelled_job_does_not_run(database: Database) {
         .change_jobs(&[cancel("expire", "a"), cancel("expire", "unknown")])
         .await;
     let node = database.node(&plugins);
-    eventually("the other one ran", async || {
-        database.effects().await.len() == 1
-    })
-    .await;
+    eventually("the other one ran", async || database.effects().await.len() == 1).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(database.effects().await[0].key, "b");
     node.stop().await;
 }
 
-pub async fn a_failing_job_backs_off_and_comes_back_to_life_when_scheduled_again(
-    database: Database,
-) {
+pub async fn a_failing_job_backs_off_and_comes_back_to_life_when_scheduled_again(database: Database) {
     let plugins = Script::new();
     plugins.on("expire", [Step::Fail, Step::Fail, Step::Fail]);
     let node = database.node_with(
@@ -120,30 +106,18 @@ pub async fn a_failing_job_backs_off_and_comes_back_to_life_when_scheduled_again
             ..config()
         },
     );
-    database
-        .change_jobs(&[schedule("expire", "a", from_now(0))])
-        .await;
+    database.change_jobs(&[schedule("expire", "a", from_now(0))]).await;
     let dead = Filter {
         state: Some("dead".into()),
         ..all()
     };
     eventually("it is given up", async || {
-        database
-            .events
-            .list_jobs(&dead)
-            .await
-            .is_ok_and(|rows| rows.len() == 1)
+        database.events.list_jobs(&dead).await.is_ok_and(|rows| rows.len() == 1)
     })
     .await;
     assert_eq!(plugins.attempts_seen("expire"), [0, 1, 2]);
-    assert_eq!(
-        database.effects().await.len(),
-        0,
-        "failed runs have no effects"
-    );
-    database
-        .change_jobs(&[schedule("expire", "a", from_now(0))])
-        .await;
+    assert_eq!(database.effects().await.len(), 0, "failed runs have no effects");
+    database.change_jobs(&[schedule("expire", "a", from_now(0))]).await;
     eventually("it ran", async || database.effects().await.len() == 1).await;
     node.stop().await;
 }

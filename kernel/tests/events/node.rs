@@ -8,9 +8,7 @@ use std::time::Duration;
 use commerce_kernel::args;
 use commerce_kernel::events::{Consumers, Events, EventsConfig, Filter, PurgeRule, Runner, settle};
 use commerce_kernel::plugins::{JobChange, Published};
-use commerce_kernel::storage::sql::{
-    Engine, KernelStatement, Mode, Sql, SqlConfig, SqlError, Time,
-};
+use commerce_kernel::storage::sql::{Engine, KernelStatement, Mode, Sql, SqlConfig, SqlError, Time};
 use commerce_kernel::typeid;
 use prometheus::Registry;
 use tokio::runtime::Runtime;
@@ -92,7 +90,9 @@ impl Database {
         let sql = Sql::open(&config, folder.path()).await.expect("a database");
         sql.migrate().await.expect("migrated");
         let effects = match sql.engine() {
-            Engine::Sqlite => "create table kernel.effects (number integer primary key, plugin text, name text, key text, id text, at text)",
+            Engine::Sqlite => {
+                "create table kernel.effects (number integer primary key, plugin text, name text, key text, id text, at text)"
+            }
             Engine::Postgres => {
                 "create table kernel.effects (number bigint generated always as identity primary key,
                  plugin text, name text, key text, id text, at timestamptz)"
@@ -116,22 +116,13 @@ impl Database {
         self.node_with_rules(script, config, Vec::new())
     }
 
-    pub fn node_with_rules(
-        &self,
-        script: &Arc<Script>,
-        config: EventsConfig,
-        rules: Vec<PurgeRule>,
-    ) -> Node {
+    pub fn node_with_rules(&self, script: &Arc<Script>, config: EventsConfig, rules: Vec<PurgeRule>) -> Node {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime");
-        let (sql_config, folder, script) = (
-            self.config.clone(),
-            self.folder.path().to_owned(),
-            Arc::clone(script),
-        );
+        let (sql_config, folder, script) = (self.config.clone(), self.folder.path().to_owned(), Arc::clone(script));
         let start = async move {
             let sql = Sql::open(&sql_config, &folder).await.expect("a database");
             let registry = Registry::new();
@@ -186,19 +177,11 @@ impl Database {
     }
 
     pub async fn execute(&self, text: &'static str, time: Time) {
-        self.sql
-            .kernel()
-            .execute(text, &args![time])
-            .await
-            .expect("done");
+        self.sql.kernel().execute(text, &args![time]).await.expect("done");
     }
 }
 
-pub fn announce(
-    publisher: &str,
-    subscribers: &[&str],
-    events: &[(&str, &str)],
-) -> Vec<KernelStatement> {
+pub fn announce(publisher: &str, subscribers: &[&str], events: &[(&str, &str)]) -> Vec<KernelStatement> {
     let event = |(name, key): &(&str, &str)| Published {
         id: typeid::new("evt"),
         publisher: publisher.to_owned(),

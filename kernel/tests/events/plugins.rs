@@ -65,15 +65,11 @@ impl Script {
     }
 
     pub fn on(&self, name: &str, steps: impl IntoIterator<Item = Step>) {
-        self.steps
-            .lock()
-            .insert(name.to_owned(), steps.into_iter().collect());
+        self.steps.lock().insert(name.to_owned(), steps.into_iter().collect());
     }
 
     pub fn always_fails(&self, plugin: &str, name: &str) {
-        self.failing
-            .lock()
-            .insert((plugin.to_owned(), name.to_owned()));
+        self.failing.lock().insert((plugin.to_owned(), name.to_owned()));
     }
 
     pub fn fail_every(&self, calls: usize) {
@@ -100,11 +96,7 @@ impl Script {
     }
 
     pub fn calls(&self, name: &str) -> usize {
-        self.calls
-            .lock()
-            .iter()
-            .filter(|call| call.name == name)
-            .count()
+        self.calls.lock().iter().filter(|call| call.name == name).count()
     }
 
     pub fn attempts_seen(&self, name: &str) -> Vec<u32> {
@@ -137,13 +129,8 @@ impl Script {
         let name = call.name.clone();
         let mut calls = self.calls.lock();
         calls.push(call);
-        if calls
-            .len()
-            .is_multiple_of(self.fail_every.load(Ordering::SeqCst))
-            || self
-                .failing
-                .lock()
-                .contains(&(plugin.to_owned(), name.clone()))
+        if calls.len().is_multiple_of(self.fail_every.load(Ordering::SeqCst))
+            || self.failing.lock().contains(&(plugin.to_owned(), name.clone()))
         {
             return Step::Fail;
         }
@@ -162,13 +149,7 @@ pub struct NodePlugins {
 }
 
 impl NodePlugins {
-    pub async fn act(
-        &self,
-        plugin: &str,
-        key: &str,
-        call: Call,
-        done: KernelStatement,
-    ) -> Result<(), Failure> {
+    pub async fn act(&self, plugin: &str, key: &str, call: Call, done: KernelStatement) -> Result<(), Failure> {
         let Call { name, id, .. } = call.clone();
         let step = self.script.next_step(plugin, call);
         let mut changes = Vec::new();
@@ -180,8 +161,7 @@ impl NodePlugins {
             Step::Succeed | Step::HangBeforeCommit => {}
         }
         let mut work = self.sql.work(STORE, Mode::Changing);
-        let text =
-            "insert into kernel.effects (plugin, name, key, id, at) values ($1, $2, $3, $4, $5)";
+        let text = "insert into kernel.effects (plugin, name, key, id, at) values ($1, $2, $3, $4, $5)";
         work.kernel_execute(text, &args![plugin, name, key, id, Time::now()])
             .await
             .map_err(failure)?;
@@ -229,15 +209,11 @@ impl Consumers for NodePlugins {
             id: event_id,
             attempts,
         };
-        self.act(&delivery.subscriber, &delivery.key, call, done)
-            .await
+        self.act(&delivery.subscriber, &delivery.key, call, done).await
     }
 
     async fn run(&self, job: &DueJob, done: KernelStatement) -> Result<(), Failure> {
-        let DueJob {
-            name, id, attempts, ..
-        } = job.clone();
-        self.act(&job.plugin, &job.key, Call { name, id, attempts }, done)
-            .await
+        let DueJob { name, id, attempts, .. } = job.clone();
+        self.act(&job.plugin, &job.key, Call { name, id, attempts }, done).await
     }
 }

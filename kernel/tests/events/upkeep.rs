@@ -10,17 +10,12 @@ use crate::jobs::schedule;
 use crate::node::{Database, ago, all, config, eventually, from_now, set};
 use crate::plugins::Script;
 
-pub async fn a_cron_line_runs_once_for_two_nodes_and_once_for_all_the_times_it_missed(
-    database: Database,
-) {
+pub async fn a_cron_line_runs_once_for_two_nodes_and_once_for_all_the_times_it_missed(database: Database) {
     let plugins = Script::new();
     plugins.declare(&[("shop", "sweep", "*/5 * * * *")]);
     let first = database.node(&plugins);
     let recorded = "select count(*) from kernel.schedules";
-    eventually("the line is recorded", async || {
-        database.count(recorded).await == 1
-    })
-    .await;
+    eventually("the line is recorded", async || database.count(recorded).await == 1).await;
     first.stop().await;
 
     // Nothing ran for two hours: 24 times were missed.
@@ -52,18 +47,12 @@ pub async fn a_cron_line_of_a_plugin_that_left_is_forgotten(database: Database) 
     plugins.declare(&[("shop", "sweep", "*/5 * * * *")]);
     let node = database.node(&plugins);
     let recorded = "select count(*) from kernel.schedules";
-    eventually("the line is recorded", async || {
-        database.count(recorded).await == 1
-    })
-    .await;
+    eventually("the line is recorded", async || database.count(recorded).await == 1).await;
     plugins.declare(&[]);
     database
         .execute("update kernel.schedules set next_at = $1", ago(1))
         .await;
-    eventually("the line is gone", async || {
-        database.count(recorded).await == 0
-    })
-    .await;
+    eventually("the line is gone", async || database.count(recorded).await == 0).await;
     assert_eq!(plugins.calls("sweep"), 0);
     node.stop().await;
 }
@@ -77,15 +66,9 @@ pub async fn finished_rows_are_purged_and_dead_letters_are_kept(database: Databa
     };
     let node = database.node_with(&plugins, config.clone());
     database
-        .publish(
-            "shop",
-            &["ledger"],
-            &[("fine", "a"), ("poison", "b"), ("recent", "c")],
-        )
+        .publish("shop", &["ledger"], &[("fine", "a"), ("poison", "b"), ("recent", "c")])
         .await;
-    database
-        .change_jobs(&[schedule("clean", "x", from_now(0))])
-        .await;
+    database.change_jobs(&[schedule("clean", "x", from_now(0))]).await;
     eventually("all were tried", async || {
         database
             .count("select count(*) from kernel.deliveries where state <> 'waiting'")
@@ -119,10 +102,7 @@ pub async fn finished_rows_are_purged_and_dead_letters_are_kept(database: Databa
     }];
     let node = database.node_with_rules(&plugins, config, rules);
     eventually("old rows are gone", async || {
-        database
-            .count("select count(*) from kernel.deliveries")
-            .await
-            == 2
+        database.count("select count(*) from kernel.deliveries").await == 2
     })
     .await;
     eventually("old jobs are gone", async || {

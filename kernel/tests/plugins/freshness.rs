@@ -18,11 +18,18 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let calls = futures_util::stream::iter(0..CALLS).map(|number| tokio::spawn(call(number)));
-    calls.buffer_unordered(200).for_each(|done| async { done.unwrap() }).await;
+    calls
+        .buffer_unordered(200)
+        .for_each(|done| async { done.unwrap() })
+        .await;
 }
 
 async fn kernel() -> Arc<TestKernel> {
-    let kernel = TestKernel::with(PluginsConfig { queue_wait_ms: 30_000, ..PluginsConfig::default() }).await;
+    let kernel = TestKernel::with(PluginsConfig {
+        queue_wait_ms: 30_000,
+        ..PluginsConfig::default()
+    })
+    .await;
     // Not what is tested here: a machine that runs other tests meanwhile may be slow.
     let patient = packages::with_manifest(&packages::misbehaving(), "deadline_ms = 500", "deadline_ms = 60000");
     kernel.install(patient).await;

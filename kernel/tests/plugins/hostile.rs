@@ -68,7 +68,10 @@ async fn chatter_is_dropped_and_the_call_answered() {
 async fn what_a_failed_request_changed_is_gone() {
     let kernel = kernel().await;
     for how in ["loop", "bomb", "recursion", "panic", "huge_answer", "odd_problem"] {
-        kernel.post(&format!("/api/misbehaving/{how}"), json!(null)).await.expect_err(how);
+        kernel
+            .post(&format!("/api/misbehaving/{how}"), json!(null))
+            .await
+            .expect_err(how);
         assert_eq!(kernel.marks(how).await, 0, "{how}");
     }
     kernel.post("/api/misbehaving/nothing", json!(null)).await.unwrap();
@@ -93,14 +96,18 @@ async fn what_a_plugin_may_not_do_is_told_to_it_with_the_line_to_write() {
         ("credentials", "credentials"),
     ] {
         let told = kernel.read(&format!("/api/relay/reach/{what}")).await;
-        assert!(told.as_str().unwrap().contains(answer), "{what}: {told}");
+        let told = told.as_str().unwrap().replace("\\\"", "\"");
+        assert!(told.contains(answer), "{what}: {told}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_granted_name_does_not_lead_to_this_machine() {
     let kernel = kernel().await;
-    let answer = kernel.post("/api/relay/reach/loopback_by_name", json!(null)).await.unwrap();
+    let answer = kernel
+        .post("/api/relay/reach/loopback_by_name", json!(null))
+        .await
+        .unwrap();
     let told = String::from_utf8(answer.body).unwrap();
     assert!(told.contains("no public address"), "{told}");
 }
@@ -137,7 +144,10 @@ async fn sixty_four_of_each_misdeed_at_once_leave_a_neighbour_in_peace() {
         attack.await.unwrap();
     }
     println!("p99 idle {idle:?}, attacked {attacked:?}");
-    assert!(attacked < Duration::from_millis(250), "idle {idle:?}, attacked {attacked:?}");
+    assert!(
+        attacked < Duration::from_millis(250),
+        "idle {idle:?}, attacked {attacked:?}"
+    );
 }
 
 async fn neighbour(kernel: &TestKernel, requests: usize) -> Duration {

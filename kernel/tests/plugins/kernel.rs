@@ -48,7 +48,9 @@ impl Outbox for Announced {
 
 impl TagInvalidation for Announced {
     fn invalidate(&self, _: i64, plugin: &str, tags: &[String]) {
-        self.tags.lock().extend(tags.iter().map(|tag| format!("{plugin}:{tag}")));
+        self.tags
+            .lock()
+            .extend(tags.iter().map(|tag| format!("{plugin}:{tag}")));
     }
 }
 
@@ -82,12 +84,30 @@ impl TestKernel {
     /// Another node on the same database.
     pub async fn second_node(&self, url: &str) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::open(PluginsConfig::default(), SqlConfig { url: Some(url.to_owned()), ..SqlConfig::default() }, folder, false).await
+        Self::open(
+            PluginsConfig::default(),
+            SqlConfig {
+                url: Some(url.to_owned()),
+                ..SqlConfig::default()
+            },
+            folder,
+            false,
+        )
+        .await
     }
 
     pub async fn on_postgres(url: &str) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::open(PluginsConfig::default(), SqlConfig { url: Some(url.to_owned()), ..SqlConfig::default() }, folder, true).await
+        Self::open(
+            PluginsConfig::default(),
+            SqlConfig {
+                url: Some(url.to_owned()),
+                ..SqlConfig::default()
+            },
+            folder,
+            true,
+        )
+        .await
     }
 
     /// The same folder again, as after a restart.
@@ -120,7 +140,9 @@ impl TestKernel {
             outbox: announced.clone(),
             tags: announced.clone(),
         };
-        let plugins = Plugins::open(parts, folder.path(), &versions, &prometheus::Registry::new()).await.unwrap();
+        let plugins = Plugins::open(parts, folder.path(), &versions, &prometheus::Registry::new())
+            .await
+            .unwrap();
         let store = Arc::new(Store {
             number: 1,
             id: "store_1".into(),
@@ -132,15 +154,30 @@ impl TestKernel {
             timezone: "UTC".into(),
             status: StoreStatus::Active,
         });
-        Self { plugins, sql, store, announced, folder, _versions: versions }
+        Self {
+            plugins,
+            sql,
+            store,
+            announced,
+            folder,
+            _versions: versions,
+        }
     }
 
     pub async fn install(&self, package: Vec<u8>) {
-        self.plugins.install(package, Decision::All).await.unwrap_or_else(|error| panic!("{error}"));
+        self.plugins
+            .install(package, Decision::All)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     pub fn tree(&self, mode: Mode) -> Tree {
-        self.plugins.tree(self.store.clone(), Caller::anonymous("192.0.2.1"), "req_test".to_owned(), mode)
+        self.plugins.tree(
+            self.store.clone(),
+            Caller::anonymous("192.0.2.1"),
+            "req_test".to_owned(),
+            mode,
+        )
     }
 
     /// As the pipeline does it: the route's owner answers, a good answer commits, anything else rolls back.
@@ -157,14 +194,23 @@ impl TestKernel {
             _ => Mode::Changing,
         };
         let tree = self.tree(mode);
-        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let request =
-            HandleRequest { operation: route.operation.clone(), path: values, body, ..HandleRequest::default() };
+        let body = if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        };
+        let request = HandleRequest {
+            operation: route.operation.clone(),
+            path: values,
+            body,
+            ..HandleRequest::default()
+        };
         let answer = self.plugins.handle(&tree, plugin, request).await;
         match &answer {
-            Ok(response) if response.status < 400 => tree.commit(Vec::new()).await.map_err(|error| {
-                Problem::new(commerce_kernel::http::problem::Code::Internal, error.to_string())
-            })?,
+            Ok(response) if response.status < 400 => tree
+                .commit(Vec::new())
+                .await
+                .map_err(|error| Problem::new(commerce_kernel::http::problem::Code::Internal, error.to_string()))?,
             _ => tree.abandon().await,
         }
         answer
@@ -180,7 +226,11 @@ impl TestKernel {
 
     /// The body of a good answer to a GET.
     pub async fn read(&self, path: &str) -> Value {
-        json(self.get(path).await.unwrap_or_else(|problem| panic!("{path}: {problem:?}")))
+        json(
+            self.get(path)
+                .await
+                .unwrap_or_else(|problem| panic!("{path}: {problem:?}")),
+        )
     }
 
     /// How often `misbehaving` has committed this mark.

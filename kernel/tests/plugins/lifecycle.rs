@@ -14,7 +14,10 @@ async fn an_installed_plugin_answers_and_remembers() {
     let greeted = kernel.post("/api/hello", json!({ "name": "Ani" })).await.unwrap();
     assert_eq!(greeted.status, 201);
     kernel.post("/api/hello", json!({ "name": "Ani" })).await.unwrap();
-    assert_eq!(kernel.read("/api/hello/Ani").await, json!({ "text": "Hello, Ani!", "count": 2 }));
+    assert_eq!(
+        kernel.read("/api/hello/Ani").await,
+        json!({ "text": "Hello, Ani!", "count": 2 })
+    );
     let problem = kernel.get("/api/hello/Budi").await.unwrap_err();
     assert_eq!((problem.status, problem.code.as_str()), (404, "never_greeted"));
 }
@@ -56,9 +59,19 @@ async fn an_upgrade_keeps_the_rows_and_a_rollback_keeps_them_too() {
     kernel.post("/api/hello", json!({ "name": "Ani" })).await.unwrap();
 
     let preview = kernel.plugins.preview(next_version()).await.unwrap();
-    assert_eq!((preview.migrations, preview.rollback_possible), (vec!["0002_note.sql".to_owned()], true));
-    let change = kernel.plugins.upgrade(next_version(), Decision::Unchanged).await.unwrap();
-    assert_eq!((change.version.as_str(), change.before.as_deref()), ("0.2.0", Some("0.1.0")));
+    assert_eq!(
+        (preview.migrations, preview.rollback_possible),
+        (vec!["0002_note.sql".to_owned()], true)
+    );
+    let change = kernel
+        .plugins
+        .upgrade(next_version(), Decision::Unchanged)
+        .await
+        .unwrap();
+    assert_eq!(
+        (change.version.as_str(), change.before.as_deref()),
+        ("0.2.0", Some("0.1.0"))
+    );
     kernel.post("/api/hello", json!({ "name": "Ani" })).await.unwrap();
 
     let change = kernel.plugins.rollback("hello").await.unwrap();
@@ -68,7 +81,11 @@ async fn an_upgrade_keeps_the_rows_and_a_rollback_keeps_them_too() {
     let again = kernel.plugins.rollback("hello").await.unwrap_err();
     assert!(matches!(again, InstallError::NothingToRollBackTo(_)), "{again}");
 
-    kernel.plugins.upgrade(next_version(), Decision::Unchanged).await.unwrap();
+    kernel
+        .plugins
+        .upgrade(next_version(), Decision::Unchanged)
+        .await
+        .unwrap();
     kernel.post("/api/hello", json!({ "name": "Ani" })).await.unwrap();
 }
 
@@ -93,7 +110,11 @@ async fn no_request_fails_while_versions_change_under_load() {
         })
         .collect();
     for _ in 0..5 {
-        kernel.plugins.upgrade(next_version(), Decision::Unchanged).await.unwrap();
+        kernel
+            .plugins
+            .upgrade(next_version(), Decision::Unchanged)
+            .await
+            .unwrap();
         kernel.plugins.rollback("hello").await.unwrap();
     }
     done.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -107,16 +128,25 @@ async fn an_applied_migration_cannot_be_edited_or_dropped() {
     let kernel = TestKernel::start().await;
     kernel.install(packages::hello()).await;
     let version = with_manifest(&packages::hello(), "0.1.0", "0.1.1");
-    let edited = with_section(&version, sections::MIGRATIONS, |text| text.replace("count bigint", "total bigint"));
+    let edited = with_section(&version, sections::MIGRATIONS, |text| {
+        text.replace("count bigint", "total bigint")
+    });
     let error = kernel.plugins.upgrade(edited, Decision::Unchanged).await.unwrap_err();
     assert!(error.to_string().contains("applied with another text"), "{error}");
     let dropped = with_section(&version, sections::MIGRATIONS, |_| "[]".to_owned());
     let error = kernel.plugins.upgrade(dropped, Decision::Unchanged).await.unwrap_err();
     assert!(error.to_string().contains("this package does not have it"), "{error}");
-    let before = with_migration(&without_section(&version, sections::MIGRATIONS), "0000_first.sql", "create table a (b text primary key);");
+    let before = with_migration(
+        &without_section(&version, sections::MIGRATIONS),
+        "0000_first.sql",
+        "create table a (b text primary key);",
+    );
     let error = kernel.plugins.upgrade(before, Decision::Unchanged).await.unwrap_err();
     assert!(matches!(error, InstallError::Migration { .. }), "{error}");
-    assert_eq!(kernel.plugins.installed().plugin("hello").unwrap().version.to_string(), "0.1.0");
+    assert_eq!(
+        kernel.plugins.installed().plugin("hello").unwrap().version.to_string(),
+        "0.1.0"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,14 +157,19 @@ async fn a_column_is_not_taken_from_a_version_that_uses_it() {
     let dropping = without_section(&dropping, sections::SQL);
     let dropping = with_migration(&dropping, "0002_drop.sql", "alter table greetings drop column count;");
     let error = kernel.plugins.upgrade(dropping, Decision::Unchanged).await.unwrap_err();
-    assert!(error.to_string().contains("still needs what would be taken away"), "{error}");
+    assert!(
+        error.to_string().contains("still needs what would be taken away"),
+        "{error}"
+    );
     kernel.post("/api/hello", json!({ "name": "Ani" })).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_does_not_fit_the_tables_is_refused_at_install() {
     let kernel = TestKernel::start().await;
-    let package = with_section(&packages::hello(), sections::SQL, |text| format!("{text}select nothing from nowhere\0"));
+    let package = with_section(&packages::hello(), sections::SQL, |text| {
+        format!("{text}select nothing from nowhere\0")
+    });
     let error = kernel.plugins.install(package, Decision::All).await.unwrap_err();
     assert!(matches!(error, InstallError::Statement { .. }), "{error}");
     assert!(kernel.plugins.installed().plugin("hello").is_none());
@@ -144,10 +179,18 @@ async fn a_statement_that_does_not_fit_the_tables_is_refused_at_install() {
 async fn more_rights_need_a_new_yes() {
     let kernel = TestKernel::start().await;
     kernel.install(packages::hello()).await;
-    let asking = with_manifest(&packages::hello(), "sql = true", "sql = true\nhttp = [\"api.example.com\"]");
+    let asking = with_manifest(
+        &packages::hello(),
+        "sql = true",
+        "sql = true\nhttp = [\"api.example.com\"]",
+    );
     let preview = kernel.plugins.preview(asking.clone()).await.unwrap();
     assert_eq!(preview.more, ["http api.example.com"]);
-    let error = kernel.plugins.upgrade(asking.clone(), Decision::Unchanged).await.unwrap_err();
+    let error = kernel
+        .plugins
+        .upgrade(asking.clone(), Decision::Unchanged)
+        .await
+        .unwrap_err();
     assert!(matches!(error, InstallError::Grants(_)), "{error}");
     kernel.plugins.upgrade(asking, Decision::All).await.unwrap();
 }
@@ -167,7 +210,12 @@ async fn a_route_has_one_owner() {
     kernel.install(packages::hello()).await;
     // The same code under another name describes the same routes, with operations that are not its own.
     let other = with_manifest(&packages::hello(), "name = \"hello\"", "name = \"hullo\"");
-    let error = kernel.plugins.install(other, Decision::All).await.unwrap_err().to_string();
+    let error = kernel
+        .plugins
+        .install(other, Decision::All)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("already belongs to `hello`"), "{error}");
     assert!(error.contains("must begin with `hullo.`"), "{error}");
 }
@@ -210,7 +258,9 @@ async fn two_nodes_on_one_database_follow_each_other_within_two_seconds() {
             changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(2), heard).await.expect("within two seconds");
+    tokio::time::timeout(std::time::Duration::from_secs(2), heard)
+        .await
+        .expect("within two seconds");
     one.post("/api/hello", json!({ "name": "Ani" })).await.unwrap();
     assert_eq!(other.read("/api/hello/Ani").await["count"], 1);
 }
@@ -236,9 +286,15 @@ async fn what_is_not_a_package_is_refused_without_harm() {
         ("a package with noise in it", garbled),
         ("two manifests", twice),
         ("no manifest", without_section(&hello, sections::MANIFEST)),
-        ("an unknown key", with_manifest(&hello, "sql = true", "sql = true\nroot = true")),
+        (
+            "an unknown key",
+            with_manifest(&hello, "sql = true", "sql = true\nroot = true"),
+        ),
         ("a reserved name", with_manifest(&hello, "\"hello\"", "\"kernel\"")),
-        ("another contract", with_manifest(&hello, "contract = \"0.1\"", "contract = \"2.0\"")),
+        (
+            "another contract",
+            with_manifest(&hello, "contract = \"0.1\"", "contract = \"2.0\""),
+        ),
         ("a wildcard host", with_manifest(&hello, "sql = true", "http = [\"*\"]")),
     ] {
         assert!(kernel.plugins.install(package, Decision::All).await.is_err(), "{what}");

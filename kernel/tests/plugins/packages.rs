@@ -30,7 +30,11 @@ fn build(folder: &str) -> Vec<u8> {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _one_at_a_time = ONE_AT_A_TIME.lock();
     let workspace: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let package = commerce_build::build(&workspace.join(folder), &commerce_build::Options::default(), &mut |_| {});
+    let package = commerce_build::build(
+        &workspace.join(folder),
+        &commerce_build::Options::default(),
+        &mut |_| {},
+    );
     std::fs::read(package.unwrap_or_else(|error| panic!("building {folder}: {error}"))).unwrap()
 }
 

@@ -42,13 +42,19 @@ fn ten_million_rows() -> Prepared {
 }
 
 async fn an_endless_cte_is_ended_by_its_deadline(engine: Engine) {
-    let config = SqlConfig { max_connections: 1, queue_wait_ms: 3_000, ..SqlConfig::default() };
+    let config = SqlConfig {
+        max_connections: 1,
+        queue_wait_ms: 3_000,
+        ..SqlConfig::default()
+    };
     let world = World::with(engine, config).await;
     for mode in [Mode::Reading, Mode::Changing] {
         let mut work = world.work(mode);
         let started = Instant::now();
         let limits = world.sql.limits(started + Duration::from_millis(200));
-        let outcome = work.statement(&world.product, &endless(), &args(json!([])), limits).await;
+        let outcome = work
+            .statement(&world.product, &endless(), &args(json!([])), limits)
+            .await;
         assert_eq!(outcome, Err(SqlError::Timeout));
         // The statement timeout alone would have taken five seconds.
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
@@ -59,8 +65,18 @@ async fn an_endless_cte_is_ended_by_its_deadline(engine: Engine) {
 }
 
 async fn an_endless_cte_is_ended_by_the_statement_timeout(engine: Engine) {
-    let world = World::with(engine, SqlConfig { statement_timeout_ms: 200, ..SqlConfig::default() }).await;
-    let outcome = world.work(Mode::Reading).statement(&world.product, &endless(), &args(json!([])), world.limits()).await;
+    let world = World::with(
+        engine,
+        SqlConfig {
+            statement_timeout_ms: 200,
+            ..SqlConfig::default()
+        },
+    )
+    .await;
+    let outcome = world
+        .work(Mode::Reading)
+        .statement(&world.product, &endless(), &args(json!([])), world.limits())
+        .await;
     assert_eq!(outcome, Err(SqlError::Timeout));
 }
 
@@ -68,14 +84,23 @@ async fn ten_million_rows_are_capped(engine: Engine) {
     let world = World::new(engine).await;
     let started = Instant::now();
     let mut work = world.work(Mode::Reading);
-    let outcome = work.statement(&world.product, &ten_million_rows(), &args(json!([])), world.limits()).await;
+    let outcome = work
+        .statement(&world.product, &ten_million_rows(), &args(json!([])), world.limits())
+        .await;
     assert_eq!(outcome, Err(SqlError::TooLarge));
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert!(world.ids(JAKARTA).await.is_empty());
 }
 
 async fn one_huge_value_is_capped(engine: Engine) {
-    let world = World::with(engine, SqlConfig { max_bytes: 100_000, ..SqlConfig::default() }).await;
+    let world = World::with(
+        engine,
+        SqlConfig {
+            max_bytes: 100_000,
+            ..SqlConfig::default()
+        },
+    )
+    .await;
     let echo = statement(
         "select $1 as text where $2 > 0",
         &[ColumnType::Text],
@@ -83,9 +108,23 @@ async fn one_huge_value_is_capped(engine: Engine) {
         &[],
     );
     let mut work = world.work(Mode::Reading);
-    let small = work.statement(&world.product, &echo, &args(json!(["x".repeat(90_000)])), world.limits()).await;
+    let small = work
+        .statement(
+            &world.product,
+            &echo,
+            &args(json!(["x".repeat(90_000)])),
+            world.limits(),
+        )
+        .await;
     assert_eq!(rows(small).len(), 1);
-    let large = work.statement(&world.product, &echo, &args(json!(["x".repeat(110_000)])), world.limits()).await;
+    let large = work
+        .statement(
+            &world.product,
+            &echo,
+            &args(json!(["x".repeat(110_000)])),
+            world.limits(),
+        )
+        .await;
     assert_eq!(large, Err(SqlError::TooLarge));
 }
 
@@ -101,7 +140,9 @@ async fn a_unit_survives_a_capped_statement_in_a_nested_transaction(engine: Engi
     let call = work.enter();
     world.insert(&mut work, "chair").await.unwrap();
     let attempt = work.begin(call).await.unwrap();
-    let outcome = work.statement(&world.product, &many, &args(json!([])), world.limits()).await;
+    let outcome = work
+        .statement(&world.product, &many, &args(json!([])), world.limits())
+        .await;
     assert_eq!(outcome, Err(SqlError::TooLarge));
     work.rollback(call, attempt).await.unwrap();
     work.leave(call).await.unwrap();
@@ -110,7 +151,14 @@ async fn a_unit_survives_a_capped_statement_in_a_nested_transaction(engine: Engi
 }
 
 async fn a_transaction_has_a_maximum_age(engine: Engine) {
-    let world = World::with(engine, SqlConfig { transaction_max_age_ms: 300, ..SqlConfig::default() }).await;
+    let world = World::with(
+        engine,
+        SqlConfig {
+            transaction_max_age_ms: 300,
+            ..SqlConfig::default()
+        },
+    )
+    .await;
     let mut work = world.work(Mode::Changing);
     world.insert(&mut work, "chair").await.unwrap();
     tokio::time::sleep(Duration::from_millis(400)).await;
@@ -120,7 +168,12 @@ async fn a_transaction_has_a_maximum_age(engine: Engine) {
 }
 
 async fn one_plugin_cannot_take_every_connection(engine: Engine) {
-    let config = SqlConfig { max_connections: 4, connections_per_plugin: 2, queue_wait_ms: 300, ..SqlConfig::default() };
+    let config = SqlConfig {
+        max_connections: 4,
+        connections_per_plugin: 2,
+        queue_wait_ms: 300,
+        ..SqlConfig::default()
+    };
     let world = Arc::new(World::with(engine, config).await);
     let mut held = Vec::new();
     for _ in 0..4 {
@@ -128,12 +181,16 @@ async fn one_plugin_cannot_take_every_connection(engine: Engine) {
         held.push(tokio::spawn(async move {
             let limits = world.sql.limits(Instant::now() + Duration::from_secs(4));
             let mut work = world.work(Mode::Reading);
-            work.statement(&world.product, &endless(), &args(json!([])), limits).await
+            work.statement(&world.product, &endless(), &args(json!([])), limits)
+                .await
         }));
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let started = Instant::now();
-    let other = world.work(Mode::Reading).statement(&world.review, &crate::wall::notes(), &args(json!([])), world.limits()).await;
+    let other = world
+        .work(Mode::Reading)
+        .statement(&world.review, &crate::wall::notes(), &args(json!([])), world.limits())
+        .await;
     assert!(rows(other).is_empty());
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     let mut refused = 0;
@@ -151,7 +208,10 @@ async fn a_hundred_concurrent_units_all_commit(engine: Engine) {
         tasks.push(tokio::spawn(async move {
             let mut work = world.work(Mode::Changing);
             // Reads before it writes: what makes a deferred transaction of SQLite fail.
-            rows(work.statement(&world.product, &crate::world::list(), &args(json!([])), world.limits()).await);
+            rows(
+                work.statement(&world.product, &crate::world::list(), &args(json!([])), world.limits())
+                    .await,
+            );
             world.insert(&mut work, &format!("item{number:03}")).await.unwrap();
             work.finish(Vec::new()).await.unwrap();
         }));
@@ -176,7 +236,9 @@ async fn the_writers_queue_is_first_come_first_served_and_not_the_calls_time() {
             // Shorter than the wait in the queue.
             let limits = world.sql.limits(Instant::now() + Duration::from_millis(300));
             let id = format!("item{number}");
-            let outcome = work.statement(&world.product, &crate::world::insert(), &args(json!([id, id])), limits).await;
+            let outcome = work
+                .statement(&world.product, &crate::world::insert(), &args(json!([id, id])), limits)
+                .await;
             outcome.unwrap();
             order.lock().await.push(number);
             assert!(work.waited() > Duration::from_millis(300));
@@ -194,10 +256,20 @@ async fn the_writers_queue_is_first_come_first_served_and_not_the_calls_time() {
 
 #[tokio::test]
 async fn the_writers_queue_has_a_bound_of_its_own() {
-    let world = World::with(Engine::Sqlite, SqlConfig { queue_wait_ms: 100, ..SqlConfig::default() }).await;
+    let world = World::with(
+        Engine::Sqlite,
+        SqlConfig {
+            queue_wait_ms: 100,
+            ..SqlConfig::default()
+        },
+    )
+    .await;
     let mut first = world.work(Mode::Changing);
     world.insert(&mut first, "first").await.unwrap();
     let mut second = world.work(Mode::Changing);
-    assert!(matches!(world.insert(&mut second, "second").await, Err(SqlError::Unavailable { .. })));
+    assert!(matches!(
+        world.insert(&mut second, "second").await,
+        Err(SqlError::Unavailable { .. })
+    ));
     first.finish(Vec::new()).await.unwrap();
 }

@@ -28,17 +28,36 @@ async fn one_text_serves_both_engines(engine: Engine) {
     let world = World::new(engine).await;
     let kernel = world.sql.kernel();
     let now = Time::now();
-    let made = kernel.write(INSERT_STORE, &args!["store_1", "jakarta", "{}", now]).await.unwrap();
+    let made = kernel
+        .write(INSERT_STORE, &args!["store_1", "jakarta", "{}", now])
+        .await
+        .unwrap();
     let number: i64 = made[0].get(0).unwrap();
-    let row = kernel.fetch_one("select slug, created_at, name = $2 from kernel.stores where number = $1 for update skip locked", &args![number, "jakarta"]).await.unwrap();
+    let row = kernel
+        .fetch_one(
+            "select slug, created_at, name = $2 from kernel.stores where number = $1 for update skip locked",
+            &args![number, "jakarta"],
+        )
+        .await
+        .unwrap();
     assert_eq!(row.get::<String>(0), Ok("jakarta".into()));
     assert_eq!(row.get::<Time>(1), Ok(now));
     assert_eq!(row.get::<bool>(2), Ok(true));
     assert_eq!(row.get::<Option<String>>(0), Ok(Some("jakarta".into())));
     assert!(row.get::<i64>(0).is_err());
-    let absent = kernel.fetch_optional("select retires_at from kernel.signing_keys where kid = $1", &args!["none"]).await;
+    let absent = kernel
+        .fetch_optional(
+            "select retires_at from kernel.signing_keys where kid = $1",
+            &args!["none"],
+        )
+        .await;
     assert!(absent.unwrap().is_none());
-    let changed = kernel.execute("update kernel.stores set name = $1 where created_at <= $2", &args!["Jakarta", now]).await;
+    let changed = kernel
+        .execute(
+            "update kernel.stores set name = $1 where created_at <= $2",
+            &args!["Jakarta", now],
+        )
+        .await;
     assert_eq!(changed, Ok(1));
     let again = kernel.execute("insert into kernel.api_keys (id, store, kind, name, key_hash, last4, permissions, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)", &args!["key_1", number, "other", "n", vec![1u8, 2], "abcd", "[]", now]).await;
     assert!(matches!(again, Err(SqlError::Constraint(_))));
@@ -47,16 +66,32 @@ async fn one_text_serves_both_engines(engine: Engine) {
 async fn a_transaction_is_all_or_nothing(engine: Engine) {
     let world = World::new(engine).await;
     const INSERT: &str = "insert into kernel.versions (name, generation) values ($1, $2)";
-    let many = (0..1_000).map(|number| args![format!("v{number}"), number].into()).collect();
-    let twice = vec![KernelStatement::rows(INSERT, many), KernelStatement::new(INSERT, args!["v1", 1])];
-    assert!(matches!(world.sql.kernel().transaction(twice.clone()).await, Err(SqlError::Constraint(_))));
+    let many = (0..1_000)
+        .map(|number| args![format!("v{number}"), number].into())
+        .collect();
+    let twice = vec![
+        KernelStatement::rows(INSERT, many),
+        KernelStatement::new(INSERT, args!["v1", 1]),
+    ];
+    assert!(matches!(
+        world.sql.kernel().transaction(twice.clone()).await,
+        Err(SqlError::Constraint(_))
+    ));
     assert_eq!(count(&world).await, 0);
-    assert_eq!(world.sql.kernel().transaction(twice[..1].to_vec()).await, Ok(vec![1_000]));
+    assert_eq!(
+        world.sql.kernel().transaction(twice[..1].to_vec()).await,
+        Ok(vec![1_000])
+    );
     assert_eq!(count(&world).await, 1_000);
 }
 
 async fn count(world: &World) -> i64 {
-    let row = world.sql.kernel().fetch_one("select count(*) from kernel.versions", &[]).await.unwrap();
+    let row = world
+        .sql
+        .kernel()
+        .fetch_one("select count(*) from kernel.versions", &[])
+        .await
+        .unwrap();
     row.get(0).unwrap()
 }
 
@@ -72,8 +107,21 @@ async fn a_database_of_a_newer_version_is_refused(engine: Engine) {
     let future = "insert into kernel.migrations (name, checksum, applied_at) values ('9999_future', '', $1)";
     world.sql.kernel().execute(future, &args![Time::now()]).await.unwrap();
     assert!(matches!(world.sql.migrate().await, Err(MigrateError::TooNew(name)) if name == "9999_future"));
-    world.sql.kernel().execute("delete from kernel.migrations where name = '9999_future'", &[]).await.unwrap();
-    world.sql.kernel().execute("update kernel.migrations set checksum = 'other' where name like '0001%'", &[]).await.unwrap();
+    world
+        .sql
+        .kernel()
+        .execute("delete from kernel.migrations where name = '9999_future'", &[])
+        .await
+        .unwrap();
+    world
+        .sql
+        .kernel()
+        .execute(
+            "update kernel.migrations set checksum = 'other' where name like '0001%'",
+            &[],
+        )
+        .await
+        .unwrap();
     assert!(matches!(world.sql.migrate().await, Err(MigrateError::Changed(_))));
 }
 
@@ -83,7 +131,10 @@ async fn kernels_that_start_together_migrate_once(engine: Engine) {
         Engine::Sqlite => None,
         Engine::Postgres => Some(commerce_harness::postgres::database().await),
     };
-    let config = SqlConfig { url, ..SqlConfig::default() };
+    let config = SqlConfig {
+        url,
+        ..SqlConfig::default()
+    };
     let start = || async {
         let sql = Sql::open(&config, folder.path()).await.unwrap();
         sql.ensure_plugin("product").await.unwrap();
@@ -97,7 +148,11 @@ async fn kernels_that_start_together_migrate_once(engine: Engine) {
 }
 
 fn widgets(steps: Vec<Step>, checksum: &str) -> PluginMigration {
-    PluginMigration { file: "0002.sql".into(), checksum: checksum.into(), steps }
+    PluginMigration {
+        file: "0002.sql".into(),
+        checksum: checksum.into(),
+        steps,
+    }
 }
 
 fn create_widgets() -> Step {
@@ -111,24 +166,58 @@ fn data(text: &str) -> Step {
     let mut prepared = statement(text, &[], &[], &[table("product", "widgets", true)]);
     prepared.postgres = prepared.postgres.replace("{widgets}", "\"product\".\"widgets\"");
     prepared.sqlite = prepared.sqlite.replace("{widgets}", "\"product.widgets\"");
-    Step::Data { prepared, each_new_store: true }
+    Step::Data {
+        prepared,
+        each_new_store: true,
+    }
 }
 
 async fn widgets_in(world: &World, store: i64) -> Vec<Vec<serde_json::Value>> {
-    let mut list = statement("select id from {widgets} where store_id = $1", &[], &[("id", Some(ColumnType::Text))], &[table("product", "widgets", false)]);
+    let mut list = statement(
+        "select id from {widgets} where store_id = $1",
+        &[],
+        &[("id", Some(ColumnType::Text))],
+        &[table("product", "widgets", false)],
+    );
     list.postgres = list.postgres.replace("{widgets}", "\"product\".\"widgets\"");
     list.sqlite = list.sqlite.replace("{widgets}", "\"product.widgets\"");
     let mut work = world.sql.work(store, commerce_kernel::storage::sql::Mode::Reading);
-    crate::world::rows(work.statement(&world.product, &list, &crate::world::args(serde_json::json!([])), world.limits()).await)
+    crate::world::rows(
+        work.statement(
+            &world.product,
+            &list,
+            &crate::world::args(serde_json::json!([])),
+            world.limits(),
+        )
+        .await,
+    )
 }
 
 async fn a_plugins_migration_runs_once_with_its_data_per_store(engine: Engine) {
     let world = World::new(engine).await;
-    let steps = vec![create_widgets(), data("insert into {widgets} (store_id, id) values ($1, 'first')")];
-    let record = [KernelStatement::new("insert into kernel.versions (name, generation) values ($1, $2)", args!["plugins", 1])];
-    world.sql.apply_plugin_migrations("product", &[widgets(steps.clone(), "a")], &[1, 2], &record).await.unwrap();
-    world.sql.apply_plugin_migrations("product", &[widgets(steps.clone(), "a")], &[1, 2], &[]).await.unwrap();
-    world.sql.apply_store_data(3, &[("product".into(), steps[1..].to_vec())], &[]).await.unwrap();
+    let steps = vec![
+        create_widgets(),
+        data("insert into {widgets} (store_id, id) values ($1, 'first')"),
+    ];
+    let record = [KernelStatement::new(
+        "insert into kernel.versions (name, generation) values ($1, $2)",
+        args!["plugins", 1],
+    )];
+    world
+        .sql
+        .apply_plugin_migrations("product", &[widgets(steps.clone(), "a")], &[1, 2], &record)
+        .await
+        .unwrap();
+    world
+        .sql
+        .apply_plugin_migrations("product", &[widgets(steps.clone(), "a")], &[1, 2], &[])
+        .await
+        .unwrap();
+    world
+        .sql
+        .apply_store_data(3, &[("product".into(), steps[1..].to_vec())], &[])
+        .await
+        .unwrap();
     for store in [1, 2, 3] {
         assert_eq!(widgets_in(&world, store).await, [["first"]]);
     }
@@ -139,16 +228,39 @@ async fn a_failed_migration_leaves_nothing(engine: Engine) {
     let world = World::new(engine).await;
     let reaches_out = data("insert into {notes} (store_id, id, text) values ($1, 'x', 'x')");
     let steps = vec![create_widgets(), reaches_out];
-    let outcome = world.sql.apply_plugin_migrations("product", &[widgets(steps, "a")], &[1], &[]).await;
-    assert!(matches!(outcome, Err(MigrateError::Failed { source: SqlError::Refused(_), .. })), "{outcome:?}");
+    let outcome = world
+        .sql
+        .apply_plugin_migrations("product", &[widgets(steps, "a")], &[1], &[])
+        .await;
+    assert!(
+        matches!(
+            outcome,
+            Err(MigrateError::Failed {
+                source: SqlError::Refused(_),
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
     let good = vec![create_widgets()];
-    world.sql.apply_plugin_migrations("product", &[widgets(good, "b")], &[1], &[]).await.unwrap();
+    world
+        .sql
+        .apply_plugin_migrations("product", &[widgets(good, "b")], &[1], &[])
+        .await
+        .unwrap();
     assert!(widgets_in(&world, 1).await.is_empty());
 }
 
 async fn a_changed_migration_is_refused(engine: Engine) {
     let world = World::new(engine).await;
-    world.sql.apply_plugin_migrations("product", &[widgets(vec![create_widgets()], "a")], &[], &[]).await.unwrap();
-    let outcome = world.sql.apply_plugin_migrations("product", &[widgets(vec![create_widgets()], "b")], &[], &[]).await;
+    world
+        .sql
+        .apply_plugin_migrations("product", &[widgets(vec![create_widgets()], "a")], &[], &[])
+        .await
+        .unwrap();
+    let outcome = world
+        .sql
+        .apply_plugin_migrations("product", &[widgets(vec![create_widgets()], "b")], &[], &[])
+        .await;
     assert!(matches!(outcome, Err(MigrateError::Changed(_))));
 }

@@ -41,7 +41,11 @@ async fn a_finished_unit_is_there_and_an_abandoned_one_is_not(engine: Engine) {
 }
 
 async fn a_dropped_unit_rolls_back_and_frees_its_connection(engine: Engine) {
-    let config = SqlConfig { max_connections: 1, queue_wait_ms: 2_000, ..SqlConfig::default() };
+    let config = SqlConfig {
+        max_connections: 1,
+        queue_wait_ms: 2_000,
+        ..SqlConfig::default()
+    };
     let world = World::with(engine, config).await;
     for _ in 0..5 {
         let mut work = world.work(Mode::Changing);
@@ -55,7 +59,10 @@ async fn a_failed_statement_dooms_the_unit(engine: Engine) {
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Changing);
     world.insert(&mut work, "chair").await.unwrap();
-    assert!(matches!(world.insert(&mut work, "chair").await, Err(SqlError::Constraint(_))));
+    assert!(matches!(
+        world.insert(&mut work, "chair").await,
+        Err(SqlError::Constraint(_))
+    ));
     assert_eq!(world.insert(&mut work, "table").await, Err(SqlError::Doomed));
     assert_eq!(work.finish(Vec::new()).await, Err(SqlError::Doomed));
     assert!(world.ids(JAKARTA).await.is_empty());
@@ -138,13 +145,25 @@ async fn a_reading_unit_changes_nothing(engine: Engine) {
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Reading);
     let call = work.enter();
-    assert!(matches!(world.insert(&mut work, "chair").await, Err(SqlError::Refused(_))));
+    assert!(matches!(
+        world.insert(&mut work, "chair").await,
+        Err(SqlError::Refused(_))
+    ));
     assert!(matches!(work.begin(call).await, Err(SqlError::Refused(_))));
     let statement = KernelStatement::new("delete from kernel.versions", []);
     assert!(matches!(work.later(statement).await, Err(SqlError::Refused(_))));
-    assert!(matches!(work.kernel_execute("delete from kernel.versions", &[]).await, Err(SqlError::Refused(_))));
+    assert!(matches!(
+        work.kernel_execute("delete from kernel.versions", &[]).await,
+        Err(SqlError::Refused(_))
+    ));
     // It still reads.
-    assert!(rows(work.statement(&world.product, &list(), &plugin_args(json!([])), world.limits()).await).is_empty());
+    assert!(
+        rows(
+            work.statement(&world.product, &list(), &plugin_args(json!([])), world.limits())
+                .await
+        )
+        .is_empty()
+    );
 }
 
 async fn a_staged_unit_commits_what_it_closes_itself(engine: Engine) {
@@ -166,7 +185,12 @@ async fn a_staged_unit_commits_what_it_closes_itself(engine: Engine) {
 const COUNT_UP: &str = "insert into kernel.versions (name, generation) values ($1, $2)";
 
 async fn versions(world: &World) -> Vec<String> {
-    let rows = world.sql.kernel().fetch_all("select name from kernel.versions order by name", &[]).await.unwrap();
+    let rows = world
+        .sql
+        .kernel()
+        .fetch_all("select name from kernel.versions order by name", &[])
+        .await
+        .unwrap();
     rows.iter().map(|row| row.get(0).unwrap()).collect()
 }
 
@@ -175,15 +199,26 @@ async fn what_was_put_off_runs_with_the_commit_only(engine: Engine) {
     let mut work = world.work(Mode::Changing);
     let call = work.enter();
     world.insert(&mut work, "chair").await.unwrap();
-    work.later(KernelStatement::new(COUNT_UP, args!["kept", 1])).await.unwrap();
+    work.later(KernelStatement::new(COUNT_UP, args!["kept", 1]))
+        .await
+        .unwrap();
     let attempt = work.begin(call).await.unwrap();
-    work.later(KernelStatement::new(COUNT_UP, args!["undone", 1])).await.unwrap();
+    work.later(KernelStatement::new(COUNT_UP, args!["undone", 1]))
+        .await
+        .unwrap();
     work.rollback(call, attempt).await.unwrap();
     let attempt = work.begin(call).await.unwrap();
-    work.later(KernelStatement::rows(COUNT_UP, vec![args!["two", 1].into(), args!["three", 1].into()])).await.unwrap();
+    work.later(KernelStatement::rows(
+        COUNT_UP,
+        vec![args!["two", 1].into(), args!["three", 1].into()],
+    ))
+    .await
+    .unwrap();
     work.commit(call, attempt).await.unwrap();
     work.leave(call).await.unwrap();
-    work.finish(vec![KernelStatement::new(COUNT_UP, args!["settled", 1]).expecting(1)]).await.unwrap();
+    work.finish(vec![KernelStatement::new(COUNT_UP, args!["settled", 1]).expecting(1)])
+        .await
+        .unwrap();
     assert_eq!(versions(&world).await, ["kept", "settled", "three", "two"]);
 }
 
@@ -191,8 +226,14 @@ async fn a_settlement_that_misses_its_row_takes_everything_back(engine: Engine) 
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Changing);
     world.insert(&mut work, "chair").await.unwrap();
-    let lost_lease = KernelStatement::new("update kernel.versions set generation = 2 where name = $1", args!["gone"]);
-    let settlement = vec![KernelStatement::new(COUNT_UP, args!["first", 1]), lost_lease.expecting(1)];
+    let lost_lease = KernelStatement::new(
+        "update kernel.versions set generation = 2 where name = $1",
+        args!["gone"],
+    );
+    let settlement = vec![
+        KernelStatement::new(COUNT_UP, args!["first", 1]),
+        lost_lease.expecting(1),
+    ];
     assert_eq!(work.finish(settlement).await, Err(SqlError::Conflict));
     assert!(world.ids(JAKARTA).await.is_empty());
     assert!(versions(&world).await.is_empty());
@@ -209,7 +250,10 @@ async fn the_kernel_and_plugins_share_one_transaction(engine: Engine) {
     work.kernel_execute(COUNT_UP, &args!["two", 1]).await.unwrap();
     work.rollback(call, attempt).await.unwrap();
     world.insert(&mut work, "table").await.unwrap();
-    let seen = work.kernel_fetch_all("select name, generation from kernel.versions", &[]).await.unwrap();
+    let seen = work
+        .kernel_fetch_all("select name, generation from kernel.versions", &[])
+        .await
+        .unwrap();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].get::<String>(0), Ok("one".to_owned()));
     assert_eq!(seen[0].get::<i64>(1), Ok(1));
@@ -220,7 +264,11 @@ async fn the_kernel_and_plugins_share_one_transaction(engine: Engine) {
 }
 
 async fn a_cancelled_statement_dooms_the_unit_and_frees_its_connection(engine: Engine) {
-    let config = SqlConfig { max_connections: 1, queue_wait_ms: 4_000, ..SqlConfig::default() };
+    let config = SqlConfig {
+        max_connections: 1,
+        queue_wait_ms: 4_000,
+        ..SqlConfig::default()
+    };
     let world = World::with(engine, config).await;
     let endless = crate::cost::endless();
     let mut work = world.work(Mode::Changing);
@@ -262,7 +310,9 @@ async fn two_stores_see_their_own_rows(engine: Engine) {
     let world = World::new(engine).await;
     for (store, id) in [(JAKARTA, "chair"), (BANDUNG, "table")] {
         let mut work = world.sql.work(store, Mode::Changing);
-        let outcome = work.statement(&world.product, &insert(), &plugin_args(json!([id, id])), world.limits()).await;
+        let outcome = work
+            .statement(&world.product, &insert(), &plugin_args(json!([id, id])), world.limits())
+            .await;
         outcome.unwrap();
         work.finish(Vec::new()).await.unwrap();
     }

@@ -53,12 +53,26 @@ fn select_all() -> Prepared {
     )
 }
 
-type AllColumns<'a> = (&'a str, Option<i64>, Option<bool>, Option<&'a str>, Option<&'a str>, Option<&'a [u8]>, Option<f64>);
+type AllColumns<'a> = (
+    &'a str,
+    Option<i64>,
+    Option<bool>,
+    Option<&'a str>,
+    Option<&'a str>,
+    Option<&'a [u8]>,
+    Option<f64>,
+);
 
 fn all_args((id, price, listed, made_at, body, raw, ratio): AllColumns<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     rmp::encode::write_array_len(&mut bytes, 7).unwrap();
-    for value in [rmp_serde::to_vec(id), rmp_serde::to_vec(&price), rmp_serde::to_vec(&listed), rmp_serde::to_vec(&made_at), rmp_serde::to_vec(&body)] {
+    for value in [
+        rmp_serde::to_vec(id),
+        rmp_serde::to_vec(&price),
+        rmp_serde::to_vec(&listed),
+        rmp_serde::to_vec(&made_at),
+        rmp_serde::to_vec(&body),
+    ] {
         bytes.extend(value.unwrap());
     }
     match raw {
@@ -73,16 +87,32 @@ async fn every_type_comes_back_as_it_went_in(engine: Engine) {
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Changing);
     let full = all_args((
-        "chair", Some(i64::MAX), Some(true), Some("2026-11-22T08:00:00.5+07:00"), Some("{\"a\": 1}"), Some(&[0, 255]), Some(1.0),
+        "chair",
+        Some(i64::MAX),
+        Some(true),
+        Some("2026-11-22T08:00:00.5+07:00"),
+        Some("{\"a\": 1}"),
+        Some(&[0, 255]),
+        Some(1.0),
     ));
     let empty = all_args(("table", None, None, None, None, None, None));
     for one in [&full, &empty] {
-        work.statement(&world.product, &insert_all(), one, world.limits()).await.unwrap();
+        work.statement(&world.product, &insert_all(), one, world.limits())
+            .await
+            .unwrap();
     }
-    let answer = work.statement(&world.product, &select_all(), &args(json!([])), world.limits()).await.unwrap();
-    let commerce_kernel::storage::sql::Answer::Rows(bytes) = answer else { panic!("rows were expected") };
+    let answer = work
+        .statement(&world.product, &select_all(), &args(json!([])), world.limits())
+        .await
+        .unwrap();
+    let commerce_kernel::storage::sql::Answer::Rows(bytes) = answer else {
+        panic!("rows were expected")
+    };
     let all: Vec<Vec<serde_bytes_free::Any>> = rmp_serde::from_slice(&bytes).unwrap();
-    let full_row = all.iter().find(|row| row[0] == serde_bytes_free::Any::Text("chair".into())).unwrap();
+    let full_row = all
+        .iter()
+        .find(|row| row[0] == serde_bytes_free::Any::Text("chair".into()))
+        .unwrap();
     use serde_bytes_free::Any;
     assert_eq!(
         *full_row,
@@ -161,11 +191,20 @@ async fn times_are_kept_to_the_microsecond_and_sort(engine: Engine) {
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Changing);
     // As texts without a fixed width, `…00Z` would sort after `…00.5Z`.
-    for (id, time) in [("later", "2026-01-01T00:00:00.5Z"), ("sooner", "2026-01-01T00:00:00Z"), ("last", "2026-01-01T00:00:00.500001Z")] {
+    for (id, time) in [
+        ("later", "2026-01-01T00:00:00.5Z"),
+        ("sooner", "2026-01-01T00:00:00Z"),
+        ("last", "2026-01-01T00:00:00.500001Z"),
+    ] {
         let one = all_args((id, None, None, Some(time), None, None, None));
-        work.statement(&world.product, &insert_all(), &one, world.limits()).await.unwrap();
+        work.statement(&world.product, &insert_all(), &one, world.limits())
+            .await
+            .unwrap();
     }
-    let seen = rows(work.statement(&world.product, &select_all(), &args(json!([])), world.limits()).await);
+    let seen = rows(
+        work.statement(&world.product, &select_all(), &args(json!([])), world.limits())
+            .await,
+    );
     let ids: Vec<&Json> = seen.iter().map(|row| &row[0]).collect();
     assert_eq!(ids, ["sooner", "later", "last"]);
     assert_eq!(seen[0][3], "2026-01-01T00:00:00.000000Z");
@@ -181,15 +220,23 @@ async fn a_boolean_expression_is_a_boolean(engine: Engine) {
         &[],
     );
     let mut work = world.work(Mode::Reading);
-    let seen = rows(work.statement(&world.product, &compare, &args(json!([4])), world.limits()).await);
+    let seen = rows(
+        work.statement(&world.product, &compare, &args(json!([4])), world.limits())
+            .await,
+    );
     assert_eq!(seen, [[json!(true), json!(true)]]);
 }
 
 async fn an_empty_answer_still_names_its_columns(engine: Engine) {
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Reading);
-    let answer = work.statement(&world.product, &select_all(), &args(json!([])), world.limits()).await.unwrap();
-    let commerce_kernel::storage::sql::Answer::Rows(bytes) = answer else { panic!("rows were expected") };
+    let answer = work
+        .statement(&world.product, &select_all(), &args(json!([])), world.limits())
+        .await
+        .unwrap();
+    let commerce_kernel::storage::sql::Answer::Rows(bytes) = answer else {
+        panic!("rows were expected")
+    };
     let all: Vec<Vec<String>> = rmp_serde::from_slice(&bytes).unwrap();
     assert_eq!(all, [["id", "price", "listed", "made_at", "body", "raw", "ratio"]]);
 }
@@ -198,19 +245,37 @@ async fn arguments_must_be_as_many_as_the_text_takes(engine: Engine) {
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Staged);
     // A surplus one would otherwise be bound where the kernel binds the store.
-    for wrong in [json!([]), json!(["chair"]), json!(["chair", "chair", 2]), json!("chair"), json!({"a": 1})] {
-        let outcome = work.statement(&world.product, &crate::world::insert(), &args(wrong), world.limits()).await;
+    for wrong in [
+        json!([]),
+        json!(["chair"]),
+        json!(["chair", "chair", 2]),
+        json!("chair"),
+        json!({"a": 1}),
+    ] {
+        let outcome = work
+            .statement(&world.product, &crate::world::insert(), &args(wrong), world.limits())
+            .await;
         assert!(matches!(outcome, Err(SqlError::Arguments(_))), "{outcome:?}");
     }
     let mut trailing = args(json!(["chair", "chair"]));
     trailing.push(0);
-    let outcome = work.statement(&world.product, &crate::world::insert(), &trailing, world.limits()).await;
+    let outcome = work
+        .statement(&world.product, &crate::world::insert(), &trailing, world.limits())
+        .await;
     assert!(matches!(outcome, Err(SqlError::Arguments(_))));
 }
 
 async fn arguments_must_have_the_texts_types(engine: Engine) {
     let world = World::new(engine).await;
-    let good = [json!("chair"), json!(1), json!(true), json!("2026-01-01T00:00:00Z"), json!("{}"), json!(null), json!(1.5)];
+    let good = [
+        json!("chair"),
+        json!(1),
+        json!(true),
+        json!("2026-01-01T00:00:00Z"),
+        json!("{}"),
+        json!(null),
+        json!(1.5),
+    ];
     let wrong = [
         (0, json!(1)),
         (0, json!("nul\u{0}inside")),
@@ -230,8 +295,18 @@ async fn arguments_must_have_the_texts_types(engine: Engine) {
         let mut values = good.to_vec();
         values[position] = value.clone();
         let mut work = world.work(Mode::Staged);
-        let outcome = work.statement(&world.product, &insert_all(), &args(Json::Array(values)), world.limits()).await;
-        assert!(matches!(outcome, Err(SqlError::Arguments(_))), "{position} {value}: {outcome:?}");
+        let outcome = work
+            .statement(
+                &world.product,
+                &insert_all(),
+                &args(Json::Array(values)),
+                world.limits(),
+            )
+            .await;
+        assert!(
+            matches!(outcome, Err(SqlError::Arguments(_))),
+            "{position} {value}: {outcome:?}"
+        );
     }
 }
 
@@ -244,33 +319,68 @@ async fn constraints_name_what_was_violated_without_the_store(engine: Engine) {
         &[table("product", "items", true)],
     );
     let mut work = world.work(Mode::Staged);
-    work.statement(&world.product, &insert, &args(json!(["chair", "chair", 1])), world.limits()).await.unwrap();
+    work.statement(
+        &world.product,
+        &insert,
+        &args(json!(["chair", "chair", 1])),
+        world.limits(),
+    )
+    .await
+    .unwrap();
     let cases = [
         (json!(["chair", "other", 1]), ConstraintKind::Unique, "", vec!["id"]),
         (json!(["other", "chair", 1]), ConstraintKind::Unique, "", vec!["slug"]),
-        (json!(["other", "other", -1]), ConstraintKind::Check, "price_positive", vec![]),
+        (
+            json!(["other", "other", -1]),
+            ConstraintKind::Check,
+            "price_positive",
+            vec![],
+        ),
         (json!([null, "other", 1]), ConstraintKind::NotNull, "", vec!["id"]),
     ];
     for (values, kind, name, columns) in cases {
-        let outcome = work.statement(&world.product, &insert, &args(values), world.limits()).await;
-        let Err(SqlError::Constraint(constraint)) = outcome else { panic!("{outcome:?}") };
-        assert_eq!((constraint.kind, &*constraint.name, constraint.columns), (kind, name, columns.into_iter().map(String::from).collect()));
+        let outcome = work
+            .statement(&world.product, &insert, &args(values), world.limits())
+            .await;
+        let Err(SqlError::Constraint(constraint)) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(
+            (constraint.kind, &*constraint.name, constraint.columns),
+            (kind, name, columns.into_iter().map(String::from).collect())
+        );
     }
 }
 
 async fn other_failures_tell_nothing(engine: Engine) {
     let world = World::new(engine).await;
-    let broken = statement("select nothing_like_it from {items} where store_id = $1", &[], &[("a", None)], &[table("product", "items", false)]);
-    let outcome = world.work(Mode::Reading).statement(&world.product, &broken, &args(json!([])), world.limits()).await;
+    let broken = statement(
+        "select nothing_like_it from {items} where store_id = $1",
+        &[],
+        &[("a", None)],
+        &[table("product", "items", false)],
+    );
+    let outcome = world
+        .work(Mode::Reading)
+        .statement(&world.product, &broken, &args(json!([])), world.limits())
+        .await;
     assert_eq!(outcome, Err(SqlError::Failed));
 }
 
 async fn like_minds_case(engine: Engine) {
     let world = World::new(engine).await;
-    let like = statement("select $1 like 'Ch%' as hit where $2 > 0", &[ColumnType::Text], &[("hit", Some(ColumnType::Boolean))], &[]);
+    let like = statement(
+        "select $1 like 'Ch%' as hit where $2 > 0",
+        &[ColumnType::Text],
+        &[("hit", Some(ColumnType::Boolean))],
+        &[],
+    );
     let mut work = world.work(Mode::Reading);
     for (text, hit) in [("Chair", true), ("chair", false)] {
-        let seen = rows(work.statement(&world.product, &like, &args(json!([text])), world.limits()).await);
+        let seen = rows(
+            work.statement(&world.product, &like, &args(json!([text])), world.limits())
+                .await,
+        );
         assert_eq!(seen, [[json!(hit)]]);
     }
 }

@@ -41,7 +41,12 @@ async fn the_role_of_all_plugins_has_no_right_on_the_kernels_tables() {
 }
 
 pub fn notes() -> Prepared {
-    statement("select id from {notes} where store_id = $1", &[], &[("id", None)], &[table("review", "notes", false)])
+    statement(
+        "select id from {notes} where store_id = $1",
+        &[],
+        &[("id", None)],
+        &[table("review", "notes", false)],
+    )
 }
 
 /// Forged: the text reaches further than the list of tables says.
@@ -54,8 +59,14 @@ fn forged(text: &str, columns: usize) -> Prepared {
 async fn refused(world: &World, prepared: &Prepared) {
     for mode in [Mode::Staged, Mode::Changing] {
         let mut work = world.work(mode);
-        let outcome = work.statement(&world.product, prepared, &args(json!([])), world.limits()).await;
-        assert!(matches!(outcome, Err(SqlError::Refused(_) | SqlError::Failed)), "{}: {outcome:?}", prepared.postgres);
+        let outcome = work
+            .statement(&world.product, prepared, &args(json!([])), world.limits())
+            .await;
+        assert!(
+            matches!(outcome, Err(SqlError::Refused(_) | SqlError::Failed)),
+            "{}: {outcome:?}",
+            prepared.postgres
+        );
     }
 }
 
@@ -63,8 +74,14 @@ async fn refused(world: &World, prepared: &Prepared) {
 async fn forbidden(world: &World, prepared: &Prepared) {
     for mode in [Mode::Staged, Mode::Changing] {
         let mut work = world.work(mode);
-        let outcome = work.statement(&world.product, prepared, &args(json!([])), world.limits()).await;
-        assert!(matches!(outcome, Err(SqlError::Refused(_))), "{}: {outcome:?}", prepared.postgres);
+        let outcome = work
+            .statement(&world.product, prepared, &args(json!([])), world.limits())
+            .await;
+        assert!(
+            matches!(outcome, Err(SqlError::Refused(_))),
+            "{}: {outcome:?}",
+            prepared.postgres
+        );
     }
 }
 
@@ -76,8 +93,14 @@ async fn both(engine: Engine, world: &World, postgres: &str, sqlite: &str, colum
 async fn kernel_tables_cannot_be_read(engine: Engine) {
     let world = World::new(engine).await;
     for (postgres, sqlite) in [
-        ("select sealed from kernel.secrets where store = $1", "select sealed from \"kernel.secrets\" where store = ?1"),
-        ("select count(*) from kernel.accounts where $1 > 0", "select count(*) from \"kernel.accounts\" where ?1 > 0"),
+        (
+            "select sealed from kernel.secrets where store = $1",
+            "select sealed from \"kernel.secrets\" where store = ?1",
+        ),
+        (
+            "select count(*) from kernel.accounts where $1 > 0",
+            "select count(*) from \"kernel.accounts\" where ?1 > 0",
+        ),
         (
             "select id from \"product\".\"items\" where store_id = $1 and exists (select 1 from kernel.accounts)",
             "select id from \"product.items\" where store_id = ?1 and exists (select 1 from \"kernel.accounts\")",
@@ -86,7 +109,9 @@ async fn kernel_tables_cannot_be_read(engine: Engine) {
         let mut prepared = forged(if engine == Engine::Postgres { postgres } else { sqlite }, 1);
         forbidden(&world, &prepared).await;
         // Even where the list of tables says so.
-        prepared.tables.extend([table("kernel", "secrets", true), table("kernel", "accounts", true)]);
+        prepared
+            .tables
+            .extend([table("kernel", "secrets", true), table("kernel", "accounts", true)]);
         forbidden(&world, &prepared).await;
     }
 }
@@ -94,9 +119,18 @@ async fn kernel_tables_cannot_be_read(engine: Engine) {
 async fn kernel_tables_cannot_be_changed(engine: Engine) {
     let world = World::new(engine).await;
     for (postgres, sqlite) in [
-        ("delete from kernel.stores where number = $1", "delete from \"kernel.stores\" where number = $1"),
-        ("update kernel.roles set permissions = '[\"*\"]' where store = $1", "update \"kernel.roles\" set permissions = '[\"*\"]' where store = $1"),
-        ("insert into kernel.versions (name, generation) values ('x', $1)", "insert into \"kernel.versions\" (name, generation) values ('x', $1)"),
+        (
+            "delete from kernel.stores where number = $1",
+            "delete from \"kernel.stores\" where number = $1",
+        ),
+        (
+            "update kernel.roles set permissions = '[\"*\"]' where store = $1",
+            "update \"kernel.roles\" set permissions = '[\"*\"]' where store = $1",
+        ),
+        (
+            "insert into kernel.versions (name, generation) values ('x', $1)",
+            "insert into \"kernel.versions\" (name, generation) values ('x', $1)",
+        ),
         ("drop table kernel.secrets", "drop table \"kernel.secrets\""),
     ] {
         both(engine, &world, postgres, sqlite, 0).await;
@@ -106,13 +140,24 @@ async fn kernel_tables_cannot_be_changed(engine: Engine) {
 async fn another_plugins_table_cannot_be_read(engine: Engine) {
     let world = World::new(engine).await;
     forbidden(&world, &forged("select id from {notes} where store_id = $1", 1)).await;
-    forbidden(&world, &forged("select i.id from {items} i join {notes} n on n.id = i.id where i.store_id = $1", 1)).await;
+    forbidden(
+        &world,
+        &forged(
+            "select i.id from {items} i join {notes} n on n.id = i.id where i.store_id = $1",
+            1,
+        ),
+    )
+    .await;
     forbidden(&world, &forged("select count(*) from {notes} where $1 > 0", 1)).await;
 }
 
 async fn another_plugins_table_cannot_be_changed(engine: Engine) {
     let world = World::new(engine).await;
-    forbidden(&world, &forged("insert into {notes} (store_id, id, text) values ($1, 'x', 'x')", 0)).await;
+    forbidden(
+        &world,
+        &forged("insert into {notes} (store_id, id, text) values ($1, 'x', 'x')", 0),
+    )
+    .await;
     forbidden(&world, &forged("update {notes} set text = 'x' where store_id = $1", 0)).await;
     forbidden(&world, &forged("delete from {notes} where store_id = $1", 0)).await;
 }
@@ -131,14 +176,54 @@ async fn a_table_listed_for_reading_cannot_be_changed(engine: Engine) {
 
 async fn the_catalog_cannot_be_changed(engine: Engine) {
     let world = World::new(engine).await;
-    for text in ["create table {items}2 (a integer)", "alter table {items} add column evil text", "drop table {items}", "create view v as select 1"] {
+    for text in [
+        "create table {items}2 (a integer)",
+        "alter table {items} add column evil text",
+        "drop table {items}",
+        "create view v as select 1",
+    ] {
         refused(&world, &forged(&text.replace("{items}2", "evil"), 0)).await;
     }
-    both(engine, &world, "truncate \"product\".\"items\"", "select sql from sqlite_master where $1 > 0", 1).await;
-    both(engine, &world, "copy \"product\".\"items\" to '/tmp/evil'", "attach database '/tmp/evil.db' as evil", 0).await;
-    both(engine, &world, "do $x$ begin null; end $x$", "pragma writable_schema = on", 0).await;
-    both(engine, &world, "select pg_catalog.pg_read_file('/etc/passwd') where $1 > 0", "select load_extension('/tmp/evil.so') where ?1 > 0", 1).await;
-    both(engine, &world, "select pg_catalog.lo_import('/etc/passwd') where $1 > 0", "select name from pragma_table_list where ?1 > 0", 1).await;
+    both(
+        engine,
+        &world,
+        "truncate \"product\".\"items\"",
+        "select sql from sqlite_master where $1 > 0",
+        1,
+    )
+    .await;
+    both(
+        engine,
+        &world,
+        "copy \"product\".\"items\" to '/tmp/evil'",
+        "attach database '/tmp/evil.db' as evil",
+        0,
+    )
+    .await;
+    both(
+        engine,
+        &world,
+        "do $x$ begin null; end $x$",
+        "pragma writable_schema = on",
+        0,
+    )
+    .await;
+    both(
+        engine,
+        &world,
+        "select pg_catalog.pg_read_file('/etc/passwd') where $1 > 0",
+        "select load_extension('/tmp/evil.so') where ?1 > 0",
+        1,
+    )
+    .await;
+    both(
+        engine,
+        &world,
+        "select pg_catalog.lo_import('/etc/passwd') where $1 > 0",
+        "select name from pragma_table_list where ?1 > 0",
+        1,
+    )
+    .await;
 }
 
 async fn a_text_cannot_end_the_transaction(engine: Engine) {
@@ -182,17 +267,37 @@ async fn a_second_statement_cannot_hide_behind_the_first(engine: Engine) {
 
 async fn a_text_that_the_kernel_has_run_is_not_open_to_plugins(engine: Engine) {
     let world = World::new(engine).await;
-    world.sql.kernel().fetch_all("select sealed from kernel.secrets where store = $1", &commerce_kernel::args![1]).await.unwrap();
-    both(engine, &world, "select sealed from kernel.secrets where store = $1", "select sealed from \"kernel.secrets\" where store = ?1", 1).await;
+    world
+        .sql
+        .kernel()
+        .fetch_all(
+            "select sealed from kernel.secrets where store = $1",
+            &commerce_kernel::args![1],
+        )
+        .await
+        .unwrap();
+    both(
+        engine,
+        &world,
+        "select sealed from kernel.secrets where store = $1",
+        "select sealed from \"kernel.secrets\" where store = ?1",
+        1,
+    )
+    .await;
 }
 
 async fn a_text_of_one_plugin_is_not_open_to_another(engine: Engine) {
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Changing);
-    rows(work.statement(&world.review, &notes(), &args(json!([])), world.limits()).await);
+    rows(
+        work.statement(&world.review, &notes(), &args(json!([])), world.limits())
+            .await,
+    );
     // The same text, the same connection, its compiled form still in the cache.
     let mut stolen = notes();
     stolen.tables = list().tables;
-    let outcome = work.statement(&world.product, &stolen, &args(json!([])), world.limits()).await;
+    let outcome = work
+        .statement(&world.product, &stolen, &args(json!([])), world.limits())
+        .await;
     assert!(matches!(outcome, Err(SqlError::Refused(_))), "{outcome:?}");
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use commerce_kernel::storage::sql::border::{Class, ColumnType, OutputColumn, Prepared, Step, TableAccess};
-use commerce_kernel::storage::sql::{Answer, Engine, Limits, Mode, PluginAccess, PluginMigration, Sql, SqlConfig, SqlError, Work};
+use commerce_kernel::storage::sql::{
+    Answer, Engine, Limits, Mode, PluginAccess, PluginMigration, Sql, SqlConfig, SqlError, Work,
+};
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
@@ -30,29 +32,56 @@ impl World {
             Engine::Sqlite => None,
             Engine::Postgres => Some(commerce_harness::postgres::database().await),
         };
-        let sql = Sql::open(&SqlConfig { url: url.clone(), ..config }, folder.path()).await.expect("opening the database");
+        let sql = Sql::open(
+            &SqlConfig {
+                url: url.clone(),
+                ..config
+            },
+            folder.path(),
+        )
+        .await
+        .expect("opening the database");
         sql.migrate().await.expect("the kernel's migrations");
         let items = "(store_id bigint not null, id text not null, slug text, price bigint, listed boolean, made_at TIME, \
                      body JSON, raw BYTES, ratio double precision, primary key (store_id, id), unique (store_id, slug), \
                      constraint price_positive check (price >= 0))";
         let notes = "(store_id bigint not null, id text not null, text text not null, primary key (store_id, id))";
         for (plugin, table, columns) in [("product", "items", items), ("review", "notes", notes)] {
-            let types = |time, json, bytes| columns.replace("TIME", time).replace("JSON", json).replace("BYTES", bytes);
+            let types = |time, json, bytes| {
+                columns
+                    .replace("TIME", time)
+                    .replace("JSON", json)
+                    .replace("BYTES", bytes)
+            };
             let migration = PluginMigration {
                 file: "0001.sql".into(),
                 checksum: "1".into(),
                 steps: vec![ddl(
-                    &format!("create table \"{plugin}\".\"{table}\" {}", types("timestamptz", "jsonb", "bytea")),
-                    &format!("create table \"{plugin}.{table}\" {} strict", types("text", "text", "blob"))
-                        .replace("bigint", "integer")
-                        .replace("boolean", "integer")
-                        .replace("double precision", "real"),
+                    &format!(
+                        "create table \"{plugin}\".\"{table}\" {}",
+                        types("timestamptz", "jsonb", "bytea")
+                    ),
+                    &format!(
+                        "create table \"{plugin}.{table}\" {} strict",
+                        types("text", "text", "blob")
+                    )
+                    .replace("bigint", "integer")
+                    .replace("boolean", "integer")
+                    .replace("double precision", "real"),
                 )],
             };
-            sql.apply_plugin_migrations(plugin, &[migration], &[], &[]).await.expect("the plugin's migration");
+            sql.apply_plugin_migrations(plugin, &[migration], &[], &[])
+                .await
+                .expect("the plugin's migration");
         }
         let (product, review) = (sql.access("product"), sql.access("review"));
-        Self { sql, product, review, url, _folder: folder }
+        Self {
+            sql,
+            product,
+            review,
+            url,
+            _folder: folder,
+        }
     }
 
     pub fn work(&self, mode: Mode) -> Work {
@@ -60,16 +89,23 @@ impl World {
     }
 
     pub async fn insert(&self, work: &mut Work, id: &str) -> Result<(), SqlError> {
-        let outcome = work.statement(&self.product, &insert(), &args(json!([id, id])), self.limits()).await;
+        let outcome = work
+            .statement(&self.product, &insert(), &args(json!([id, id])), self.limits())
+            .await;
         outcome.map(|answer| assert_eq!(answer, Answer::Affected(1)))
     }
 
     /// The ids in a store, asked from outside of any unit of work.
     pub async fn ids(&self, store: i64) -> Vec<String> {
         let mut work = self.sql.work(store, Mode::Reading);
-        let rows = rows(work.statement(&self.product, &list(), &args(json!([])), self.limits()).await);
+        let rows = rows(
+            work.statement(&self.product, &list(), &args(json!([])), self.limits())
+                .await,
+        );
         work.finish(Vec::new()).await.expect("finishing a reading");
-        rows.into_iter().map(|row| row[0].as_str().expect("an id").to_owned()).collect()
+        rows.into_iter()
+            .map(|row| row[0].as_str().expect("an id").to_owned())
+            .collect()
     }
 
     pub fn limits(&self) -> Limits {
@@ -94,22 +130,42 @@ pub fn rows(answer: Result<Answer, SqlError>) -> Vec<Vec<Json>> {
 }
 
 /// What the border would hand over. `{items}` and `{notes}` become the tables, `$n` the engine's placeholders.
-pub fn statement(text: &str, arguments: &[ColumnType], columns: &[(&str, Option<ColumnType>)], tables: &[TableAccess]) -> Prepared {
-    let postgres = text.replace("{items}", "\"product\".\"items\"").replace("{notes}", "\"review\".\"notes\"");
-    let sqlite = text.replace("{items}", "\"product.items\"").replace("{notes}", "\"review.notes\"").replace('$', "?");
+pub fn statement(
+    text: &str,
+    arguments: &[ColumnType],
+    columns: &[(&str, Option<ColumnType>)],
+    tables: &[TableAccess],
+) -> Prepared {
+    let postgres = text
+        .replace("{items}", "\"product\".\"items\"")
+        .replace("{notes}", "\"review\".\"notes\"");
+    let sqlite = text
+        .replace("{items}", "\"product.items\"")
+        .replace("{notes}", "\"review.notes\"")
+        .replace('$', "?");
     Prepared {
         postgres,
         sqlite,
         arguments: arguments.len(),
         argument_types: arguments.to_vec(),
         writes: tables.iter().any(|table| table.writes),
-        columns: columns.iter().map(|(name, kind)| OutputColumn { name: (*name).into(), kind: *kind }).collect(),
+        columns: columns
+            .iter()
+            .map(|(name, kind)| OutputColumn {
+                name: (*name).into(),
+                kind: *kind,
+            })
+            .collect(),
         tables: tables.to_vec(),
     }
 }
 
 pub fn table(plugin: &str, table: &str, writes: bool) -> TableAccess {
-    TableAccess { plugin: plugin.into(), table: table.into(), writes }
+    TableAccess {
+        plugin: plugin.into(),
+        table: table.into(),
+        writes,
+    }
 }
 
 pub fn insert() -> Prepared {
@@ -131,5 +187,10 @@ pub fn list() -> Prepared {
 }
 
 pub fn ddl(postgres: &str, sqlite: &str) -> Step {
-    Step::Ddl { postgres: vec![postgres.into()], sqlite: vec![sqlite.into()], class: Class::Expand, describes: "a table".into() }
+    Step::Ddl {
+        postgres: vec![postgres.into()],
+        sqlite: vec![sqlite.into()],
+        class: Class::Expand,
+        describes: "a table".into(),
+    }
 }

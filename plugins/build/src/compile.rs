@@ -28,10 +28,7 @@ const PROFILE: [&str; 7] = [
 
 /// A small stack, and memory enough for most calls from the start: the SDK's allocator hands that out before it asks
 /// for more, and growing is what makes a fresh instance expensive.
-const LINK: [&str; 2] = [
-    "-Clink-arg=-zstack-size=131072",
-    "-Clink-arg=--initial-memory=2097152",
-];
+const LINK: [&str; 2] = ["-Clink-arg=-zstack-size=131072", "-Clink-arg=--initial-memory=2097152"];
 
 /// A way to compile for the target.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,8 +48,7 @@ impl Toolchain {
     /// The compiler on the path first, then the system's.
     pub fn find(folder: &Path) -> Result<Self, BuildError> {
         let candidates = [("rustc", "cargo"), ("/usr/bin/rustc", "/usr/bin/cargo")];
-        let candidates =
-            candidates.map(|(rustc, cargo)| (OsString::from(rustc), OsString::from(cargo)));
+        let candidates = candidates.map(|(rustc, cargo)| (OsString::from(rustc), OsString::from(cargo)));
         let installed = candidates.iter().find(|(rustc, _)| has_core(rustc, folder));
         if let Some((rustc, cargo)) = installed {
             return Ok(Self::Installed {
@@ -62,9 +58,7 @@ impl Toolchain {
         }
         let from_source = candidates.iter().find_map(|(rustc, cargo)| {
             let library = library_source(rustc, folder)?;
-            let linker = candidates
-                .iter()
-                .find_map(|(rustc, _)| linker(rustc, folder))?;
+            let linker = candidates.iter().find_map(|(rustc, _)| linker(rustc, folder))?;
             Some(Self::FromSource {
                 cargo: cargo.clone(),
                 rustc: rustc.clone(),
@@ -85,16 +79,14 @@ impl Toolchain {
         cargo
             .current_dir(folder)
             .args(["metadata", "--no-deps", "--format-version", "1"]);
-        let output = cargo
-            .output()
-            .map_err(|cause| BuildError::start(&cargo, cause))?;
+        let output = cargo.output().map_err(|cause| BuildError::start(&cargo, cause))?;
         if !output.status.success() {
             return Err(BuildError::Project(
                 String::from_utf8_lossy(&output.stderr).into_owned(),
             ));
         }
-        let metadata: Metadata = serde_json::from_slice(&output.stdout)
-            .map_err(|error| BuildError::Project(error.to_string()))?;
+        let metadata: Metadata =
+            serde_json::from_slice(&output.stdout).map_err(|error| BuildError::Project(error.to_string()))?;
         Ok(metadata.target_directory)
     }
 
@@ -106,10 +98,7 @@ impl Toolchain {
                 command
             }
             Self::FromSource {
-                cargo,
-                rustc,
-                linker,
-                ..
+                cargo, rustc, linker, ..
             } => {
                 let mut command = clean(cargo);
                 // Building the library is an unstable feature, which this variable permits a stable compiler.
@@ -150,8 +139,7 @@ pub(crate) fn compile(
     let mut cargo = guest_cargo("rustc", folder, toolchain, target_dir);
     cargo.args(["--crate-type", "cdylib"]);
     let messages = run(cargo, progress)?;
-    artifact(&messages)
-        .ok_or_else(|| BuildError::Compile("cargo names no module that it made".to_owned()))
+    artifact(&messages).ok_or_else(|| BuildError::Compile("cargo names no module that it made".to_owned()))
 }
 
 /// Compiles the plugins of one workspace side by side: linking one occupies one core for many seconds, and cargo lets
@@ -184,17 +172,13 @@ fn guest_cargo(command: &str, folder: &Path, toolchain: &Toolchain, target_dir: 
     if matches!(toolchain, Toolchain::FromSource { .. }) {
         cargo.arg("-Zbuild-std=std,panic_abort");
     }
-    let remap =
-        |(from, to): (PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
+    let remap = |(from, to): (PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
     let flags = toolchain
         .machine_paths()
         .into_iter()
         .map(remap)
         .chain(LINK.map(str::to_owned));
-    cargo.env(
-        "CARGO_ENCODED_RUSTFLAGS",
-        flags.collect::<Vec<_>>().join("\x1f"),
-    );
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.collect::<Vec<_>>().join("\x1f"));
     cargo
 }
 
@@ -218,9 +202,7 @@ fn package_name(folder: &Path) -> Result<String, BuildError> {
 /// Standard output; standard error goes to `progress` line by line, and into the error.
 fn run(mut cargo: Command, progress: &mut dyn FnMut(&str)) -> Result<String, BuildError> {
     cargo.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = cargo
-        .spawn()
-        .map_err(|cause| BuildError::start(&cargo, cause))?;
+    let mut child = cargo.spawn().map_err(|cause| BuildError::start(&cargo, cause))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let messages = thread::spawn(move || {
         let mut text = String::new();
@@ -261,10 +243,7 @@ fn artifact(messages: &str) -> Option<PathBuf> {
     let mut files = messages
         .filter(|message| message.reason == "compiler-artifact")
         .flat_map(|message| message.filenames);
-    files.rfind(|file| {
-        file.extension()
-            .is_some_and(|extension| extension == "wasm")
-    })
+    files.rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
 /// Without what an outer cargo or the user's shell sets for other builds.
@@ -285,11 +264,7 @@ fn clean(program: &OsString) -> Command {
 
 /// rustc names the folder also where the target is missing: only the library itself proves it.
 fn has_core(rustc: &OsString, folder: &Path) -> bool {
-    let Some(libraries) = ask(
-        rustc,
-        folder,
-        &["--print", "target-libdir", "--target", TARGET],
-    ) else {
+    let Some(libraries) = ask(rustc, folder, &["--print", "target-libdir", "--target", TARGET]) else {
         return false;
     };
     let Ok(entries) = fs::read_dir(libraries) else {
@@ -303,8 +278,7 @@ fn has_core(rustc: &OsString, folder: &Path) -> bool {
 }
 
 fn library_source(rustc: &OsString, folder: &Path) -> Option<PathBuf> {
-    let library = PathBuf::from(ask(rustc, folder, &["--print", "sysroot"])?)
-        .join("lib/rustlib/src/rust/library");
+    let library = PathBuf::from(ask(rustc, folder, &["--print", "sysroot"])?).join("lib/rustlib/src/rust/library");
     // As it stands, links and all: this is the path that the compiler is given, and writes into messages.
     library.join("std/Cargo.toml").exists().then_some(library)
 }
@@ -313,17 +287,11 @@ fn linker(rustc: &OsString, folder: &Path) -> Option<PathBuf> {
     let libraries = PathBuf::from(ask(rustc, folder, &["--print", "target-libdir"])?);
     let bundled = libraries.parent()?.join("bin/rust-lld");
     let systems = PathBuf::from("/usr/bin/wasm-ld");
-    [bundled, systems]
-        .into_iter()
-        .find(|linker| linker.exists())
+    [bundled, systems].into_iter().find(|linker| linker.exists())
 }
 
 fn ask(rustc: &OsString, folder: &Path, question: &[&str]) -> Option<String> {
-    let output = clean(rustc)
-        .current_dir(folder)
-        .args(question)
-        .output()
-        .ok()?;
+    let output = clean(rustc).current_dir(folder).args(question).output().ok()?;
     let answer = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| answer.trim().to_owned())
 }

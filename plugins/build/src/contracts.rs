@@ -14,10 +14,7 @@ use crate::{BuildError, vendored};
 pub(crate) fn carried(manifest: &Manifest, folder: &Path) -> Result<Vec<String>, BuildError> {
     let asked = &manifest.capabilities;
     let services: BTreeSet<&String> = asked.provides.iter().chain(&asked.services).collect();
-    services
-        .into_iter()
-        .map(|service| contract(service, folder))
-        .collect()
+    services.into_iter().map(|service| contract(service, folder)).collect()
 }
 
 fn contract(service: &str, folder: &Path) -> Result<String, BuildError> {
@@ -59,25 +56,13 @@ mod tests {
     #[test]
     fn layout_and_order_of_members_do_not_change_a_contracts_digest() {
         let one = digest(r#"{"name": "a@1", "functions": {"x": [1, "é"]}}"#).unwrap();
-        assert_eq!(
-            digest(r#"{"functions":{"x":[1,"é"]},"name":"a@1"}"#).unwrap(),
-            one
-        );
-        assert_ne!(
-            digest(r#"{"functions":{"x":["é",1]},"name":"a@1"}"#).unwrap(),
-            one
-        );
+        assert_eq!(digest(r#"{"functions":{"x":[1,"é"]},"name":"a@1"}"#).unwrap(), one);
+        assert_ne!(digest(r#"{"functions":{"x":["é",1]},"name":"a@1"}"#).unwrap(), one);
     }
 
     #[test]
     fn every_published_contract_is_one() {
-        for service in [
-            "shipping@1",
-            "pricing@1",
-            "payment@1",
-            "tax@1",
-            "notification@1",
-        ] {
+        for service in ["shipping@1", "pricing@1", "payment@1", "tax@1", "notification@1"] {
             contract(service, Path::new("none")).unwrap();
         }
     }

@@ -33,9 +33,7 @@ pub enum BuildError {
     #[error("cargo could not read the project:\n{0}")]
     Project(String),
 
-    #[error(
-        "what was compiled is not a plugin: {0:#}. Does its lib.rs call `commerce_sdk::plugin!`?"
-    )]
+    #[error("what was compiled is not a plugin: {0:#}. Does its lib.rs call `commerce_sdk::plugin!`?")]
     Component(String),
 
     #[error("{path} is not empty: give the new plugin a folder of its own", path = .0.display())]

@@ -33,11 +33,7 @@ pub struct Options {
 }
 
 /// Builds the plugin in `folder`; answers where its package is. `progress` gets a line for each step.
-pub fn build(
-    folder: &Path,
-    options: &Options,
-    progress: &mut dyn FnMut(&str),
-) -> Result<PathBuf, BuildError> {
+pub fn build(folder: &Path, options: &Options, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, BuildError> {
     let toolchain = Toolchain::find(folder)?;
     let target_dir = options.target_dir(folder, &toolchain)?;
     build_with(folder, &toolchain, &target_dir, options, progress)
@@ -76,10 +72,7 @@ fn build_with(
 
     progress(&format!("Packaging plugin {name}"));
     let package = package::assemble(&core, &sources)?;
-    let output_dir = options
-        .output_dir
-        .clone()
-        .unwrap_or_else(|| target_dir.join("plugins"));
+    let output_dir = options.output_dir.clone().unwrap_or_else(|| target_dir.join("plugins"));
     let output = output_dir.join(format!("{name}.wasm"));
     write_whole(&output, &package)?;
     Ok(output)

@@ -53,9 +53,8 @@ fn is_qualified(name: &str) -> bool {
 
 /// `shipping@1`
 fn is_service(name: &str) -> bool {
-    name.split_once('@').is_some_and(|(name, version)| {
-        is_name(name) && version.parse::<u16>().is_ok_and(|version| version > 0)
-    })
+    name.split_once('@')
+        .is_some_and(|(name, version)| is_name(name) && version.parse::<u16>().is_ok_and(|version| version > 0))
 }
 
 /// A name and perhaps a port; neither an address nor a pattern.
@@ -154,9 +153,7 @@ mod tests {
     const HEAD: &str = "[plugin]\nname = \"hello\"\nversion = \"0.1.0\"\ncontract = \"0.1\"\n\n";
 
     fn refusal(text: &str) -> String {
-        parse(text, Path::new("plugin.toml"))
-            .unwrap_err()
-            .to_string()
+        parse(text, Path::new("plugin.toml")).unwrap_err().to_string()
     }
 
     #[test]
@@ -172,10 +169,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_with_its_line() {
         let refusal = refusal(&format!("{HEAD}[capabilities]\nsqll = true\n"));
-        assert!(
-            refusal.starts_with("plugin.toml:7: unknown field `sqll`"),
-            "{refusal}"
-        );
+        assert!(refusal.starts_with("plugin.toml:7: unknown field `sqll`"), "{refusal}");
     }
 
     #[test]
@@ -191,10 +185,7 @@ mod tests {
             ("secrets = [\"API_KEY\"]", "API_KEY"),
         ] {
             let refusal = refusal(&format!("{HEAD}[capabilities]\n{line}\n"));
-            assert!(
-                refusal.starts_with(&format!("plugin.toml:7: `{wrong}`: ")),
-                "{refusal}"
-            );
+            assert!(refusal.starts_with(&format!("plugin.toml:7: `{wrong}`: ")), "{refusal}");
         }
     }
 

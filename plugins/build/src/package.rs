@@ -18,28 +18,15 @@ pub(crate) fn assemble(core: &[u8], sources: &Sources) -> Result<Vec<u8>, BuildE
         return Err(BuildError::Manifest(reason.to_owned()));
     }
     let mut package = component(&core)?;
-    append(
-        &mut package,
-        sections::MANIFEST,
-        sources.manifest_text.as_bytes(),
-    );
-    append(
-        &mut package,
-        sections::MIGRATIONS,
-        &json(&sources.migrations),
-    );
+    append(&mut package, sections::MANIFEST, sources.manifest_text.as_bytes());
+    append(&mut package, sections::MIGRATIONS, &json(&sources.migrations));
     append(&mut package, sections::CONTRACTS, &json(&sources.contracts));
     append(&mut package, sections::SQL, &nul_terminated(&sql));
     Ok(package)
 }
 
 fn component(core: &[u8]) -> Result<Vec<u8>, BuildError> {
-    let encode = || {
-        ComponentEncoder::default()
-            .validate(true)
-            .module(core)?
-            .encode()
-    };
+    let encode = || ComponentEncoder::default().validate(true).module(core)?.encode();
     encode().map_err(|error| BuildError::Component(format!("{error:#}")))
 }
 
@@ -52,16 +39,12 @@ fn take_sql(core: &[u8]) -> Result<(Vec<u8>, BTreeSet<&str>), BuildError> {
         let payload = payload.map_err(|error| BuildError::Component(error.to_string()))?;
         match &payload {
             Payload::CustomSection(section) if section.name() == sections::SQL => {
-                let text = str::from_utf8(section.data())
-                    .map_err(|error| BuildError::Component(error.to_string()))?;
+                let text = str::from_utf8(section.data()).map_err(|error| BuildError::Component(error.to_string()))?;
                 texts.extend(text.split_terminator('\0'));
             }
             payload => {
                 if let Some((id, range)) = payload.as_section() {
-                    module.section(&RawSection {
-                        id,
-                        data: &core[range],
-                    });
+                    module.section(&RawSection { id, data: &core[range] });
                 }
             }
         }
@@ -83,8 +66,5 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 fn nul_terminated(texts: &BTreeSet<&str>) -> Vec<u8> {
-    texts
-        .iter()
-        .flat_map(|text| text.bytes().chain([0]))
-        .collect()
+    texts.iter().flat_map(|text| text.bytes().chain([0])).collect()
 }

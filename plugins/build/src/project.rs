@@ -51,10 +51,7 @@ mod tests {
     fn a_folder_with_something_in_it_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.txt"), "years of work").unwrap();
-        assert!(matches!(
-            new("hello", folder.path()),
-            Err(BuildError::NotEmpty(_))
-        ));
+        assert!(matches!(new("hello", folder.path()), Err(BuildError::NotEmpty(_))));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -29,7 +29,8 @@ pub fn read(folder: &Path) -> Result<Sources, BuildError> {
     let manifest = manifest::parse(&manifest_text, &path)?;
     let migrations = migrations(&folder.join("migrations"))?;
     if !migrations.is_empty() && !manifest.capabilities.sql {
-        let reason = "there are migrations, but no table may be made: write `sql = true` under [capabilities]".to_owned();
+        let reason =
+            "there are migrations, but no table may be made: write `sql = true` under [capabilities]".to_owned();
         return Err(BuildError::Source { path, reason });
     }
     let contracts = contracts::carried(&manifest, &folder.join("contracts"))?;
@@ -53,21 +54,15 @@ fn migrations(folder: &Path) -> Result<Vec<Migration>, BuildError> {
             .to_owned();
         let number = file.split_once('_').map(|(number, _)| number);
         if !file.ends_with(".sql")
-            || !number.is_some_and(|number| {
-                number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit())
-            })
+            || !number.is_some_and(|number| number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit()))
         {
-            let reason =
-                "a migration is named by its number and purpose: 0001_products.sql".to_owned();
+            let reason = "a migration is named by its number and purpose: 0001_products.sql".to_owned();
             return Err(BuildError::Source { path, reason });
         }
         let text = fs::read_to_string(&path).map_err(BuildError::file(&path))?;
         Ok(Migration { file, text })
     };
-    let migrations = paths
-        .into_iter()
-        .map(migration)
-        .collect::<Result<Vec<_>, _>>()?;
+    let migrations = paths.into_iter().map(migration).collect::<Result<Vec<_>, _>>()?;
     if let Some([_, second]) = migrations
         .array_windows()
         .find(|[first, second]| first.file[..4] == second.file[..4])
@@ -88,10 +83,6 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
     }
     let entries = fs::read_dir(folder).map_err(BuildError::file(folder))?;
     entries
-        .map(|entry| {
-            entry
-                .map(|entry| entry.path())
-                .map_err(BuildError::file(folder))
-        })
+        .map(|entry| entry.map(|entry| entry.path()).map_err(BuildError::file(folder)))
         .collect()
 }

@@ -12,10 +12,7 @@ include!(concat!(env!("OUT_DIR"), "/vendored.rs"));
 /// A service contract published with the SDK.
 pub fn contract(service: &str) -> Option<&'static str> {
     let path = format!("plugins/sdk/contracts/{service}.json");
-    FILES
-        .iter()
-        .find(|(file, _)| *file == path)
-        .map(|(_, text)| *text)
+    FILES.iter().find(|(file, _)| *file == path).map(|(_, text)| *text)
 }
 
 /// Writes everything below `folder`, in the repository's layout. Manifests that inherit from the repository's
@@ -51,8 +48,7 @@ fn parse(manifest: &str, file: &str) -> Result<Table, BuildError> {
 
 /// The manifest without `workspace = true`; `depth` folders below the root, where inherited paths begin.
 fn standalone(mut manifest: Table, workspace: &Table, depth: usize) -> Table {
-    let shared =
-        |section: &str, key: &str| workspace.get("workspace")?.get(section)?.get(key).cloned();
+    let shared = |section: &str, key: &str| workspace.get("workspace")?.get(section)?.get(key).cloned();
     for (section, own) in &mut manifest {
         let source = if section == "package" {
             "package"
@@ -90,10 +86,7 @@ mod tests {
         unpack(folder.path()).unwrap();
         let manifest = fs::read_to_string(folder.path().join("plugins/sdk/Cargo.toml")).unwrap();
         assert!(!manifest.contains("workspace"), "{manifest}");
-        assert!(
-            manifest.contains("path = \"../../kernel/contract\""),
-            "{manifest}"
-        );
+        assert!(manifest.contains("path = \"../../kernel/contract\""), "{manifest}");
         assert!(folder.path().join("kernel/wit/world.wit").exists());
     }
 }

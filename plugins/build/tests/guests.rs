@@ -45,11 +45,7 @@ impl Guest {
                 .data_mut()
                 .queries
                 .push((text.clone(), bytes.iter().map(byte).collect()));
-            let answer = (
-                ["id", "quantity", "note"],
-                ("a", 3, "fresh"),
-                ("b", -70_000, ()),
-            );
+            let answer = (["id", "quantity", "note"], ("a", 3, "fresh"), ("b", -70_000, ()));
             let answer = rmp_serde::to_vec(&answer).unwrap();
             results[0] = Val::Result(Ok(Some(Box::new(list(&answer)))));
             Ok(())
@@ -82,10 +78,7 @@ impl Guest {
         let header = record([("name", text("x-floor")), ("value", text("2"))]);
         let request = record([
             ("operation", text(operation)),
-            (
-                "path",
-                Val::List(path.iter().map(|segment| text(segment)).collect()),
-            ),
+            ("path", Val::List(path.iter().map(|segment| text(segment)).collect())),
             ("query", text(query)),
             ("headers", Val::List(vec![header])),
             ("body", list(b"")),
@@ -105,10 +98,7 @@ impl Guest {
         let Val::List(body) = field(&response, "body") else {
             panic!("{response:?}")
         };
-        (
-            *status,
-            String::from_utf8(body.iter().map(byte).collect()).unwrap(),
-        )
+        (*status, String::from_utf8(body.iter().map(byte).collect()).unwrap())
     }
 }
 
@@ -118,18 +108,12 @@ fn component() -> &'static Component {
         let folder = tempfile::tempdir().unwrap();
         commerce_build::new("probe", folder.path()).unwrap();
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        fs::copy(
-            here.join("tests/probe/lib.rs"),
-            folder.path().join("src/lib.rs"),
-        )
-        .unwrap();
+        fs::copy(here.join("tests/probe/lib.rs"), folder.path().join("src/lib.rs")).unwrap();
         let options = Options {
             target_dir: Some(here.join("../../target/wasm")),
             output_dir: Some(folder.path().to_owned()),
         };
-        let package =
-            commerce_build::build(folder.path(), &options, &mut |line| eprintln!("{line}"))
-                .unwrap();
+        let package = commerce_build::build(folder.path(), &options, &mut |line| eprintln!("{line}")).unwrap();
         let mut config = Config::new();
         config.concurrency_support(false);
         Component::from_file(&Engine::new(&config).unwrap(), package).unwrap()
@@ -145,9 +129,7 @@ fn list(bytes: &[u8]) -> Val {
 }
 
 fn byte(value: &Val) -> u8 {
-    let Val::U8(byte) = value else {
-        panic!("{value:?}")
-    };
+    let Val::U8(byte) = value else { panic!("{value:?}") };
     *byte
 }
 
@@ -179,11 +161,7 @@ fn a_plugin_describes_itself_without_any_capability() {
         panic!("no text")
     };
     let descriptor: Descriptor = serde_json::from_str(&descriptor).unwrap();
-    let operations: Vec<_> = descriptor
-        .routes
-        .iter()
-        .map(|route| route.operation.as_str())
-        .collect();
+    let operations: Vec<_> = descriptor.routes.iter().map(|route| route.operation.as_str()).collect();
     assert_eq!(
         operations,
         ["probe.rows", "probe.panics", "probe.grows", "probe.missing"]

@@ -46,18 +46,14 @@ impl Outside {
                     assert_ne!(section.name(), sections::SQL, "left inside of the module")
                 }
                 Payload::ComponentImportSection(imports) if depth == 0 => {
-                    outside.imports.extend(
-                        imports
-                            .into_iter()
-                            .map(|import| import.unwrap().name.name.to_owned()),
-                    );
+                    outside
+                        .imports
+                        .extend(imports.into_iter().map(|import| import.unwrap().name.name.to_owned()));
                 }
                 Payload::ComponentExportSection(exports) if depth == 0 => {
-                    outside.exports.extend(
-                        exports
-                            .into_iter()
-                            .map(|export| export.unwrap().name.name.to_owned()),
-                    );
+                    outside
+                        .exports
+                        .extend(exports.into_iter().map(|export| export.unwrap().name.name.to_owned()));
                 }
                 _ => {}
             }
@@ -95,10 +91,7 @@ fn a_package_is_a_component_that_carries_what_belongs_to_the_plugin() {
             .contains(r#""file":"0001_greetings.sql""#)
     );
     assert_eq!(outside.section(sections::CONTRACTS), "[]");
-    let texts: Vec<_> = outside
-        .section(sections::SQL)
-        .split_terminator('\0')
-        .collect();
+    let texts: Vec<_> = outside.section(sections::SQL).split_terminator('\0').collect();
     assert_eq!(texts.len(), 2);
     assert!(texts.contains(&"select count from greetings where name = $1"));
 
@@ -121,15 +114,12 @@ fn a_package_is_a_component_that_carries_what_belongs_to_the_plugin() {
 #[test]
 fn the_same_source_gives_the_same_bytes_and_no_path_of_this_machine() {
     let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hello");
-    let [first, second] =
-        [(); 2].map(|()| build(&hello, tempfile::tempdir().unwrap().path()).unwrap());
+    let [first, second] = [(); 2].map(|()| build(&hello, tempfile::tempdir().unwrap().path()).unwrap());
     assert!(first == second);
     let home = std::env::home_dir().unwrap();
     for path in [env!("CARGO_MANIFEST_DIR"), home.to_str().unwrap()] {
         assert!(
-            !first
-                .windows(path.len())
-                .any(|window| window == path.as_bytes()),
+            !first.windows(path.len()).any(|window| window == path.as_bytes()),
             "{path} is in the package"
         );
     }
@@ -142,17 +132,11 @@ fn packages_built_together_carry_the_contracts_of_their_services() {
         target_dir: Some(target_dir()),
         output_dir: Some(output.path().to_owned()),
     };
-    let folders = ["hello", "tour"].map(|name| {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../examples")
-            .join(name)
-    });
-    let packages =
-        commerce_build::build_all(&folders, &options, &mut |line| eprintln!("{line}")).unwrap();
+    let folders = ["hello", "tour"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name));
+    let packages = commerce_build::build_all(&folders, &options, &mut |line| eprintln!("{line}")).unwrap();
     let carried = packages.iter().map(|package| {
         let package = Outside::of(&fs::read(package).unwrap());
-        let contracts: Vec<String> =
-            serde_json::from_str(package.section(sections::CONTRACTS)).unwrap();
+        let contracts: Vec<String> = serde_json::from_str(package.section(sections::CONTRACTS)).unwrap();
         let name = |text: &String| {
             serde_json::from_str::<commerce_contract::ServiceContract>(text)
                 .unwrap()
@@ -162,10 +146,7 @@ fn packages_built_together_carry_the_contracts_of_their_services() {
     });
     assert_eq!(
         carried.collect::<Vec<_>>(),
-        [
-            vec![],
-            vec!["notification@1".to_owned(), "shipping@1".to_owned()]
-        ]
+        [vec![], vec!["notification@1".to_owned(), "shipping@1".to_owned()]]
     );
 }
 
@@ -185,11 +166,7 @@ fn a_new_plugin_builds_in_a_folder_anywhere() {
 fn a_mistake_in_the_source_is_shown_as_the_compiler_shows_it() {
     let folder = tempfile::tempdir().unwrap();
     commerce_build::new("broken", folder.path()).unwrap();
-    fs::write(
-        folder.path().join("src/lib.rs"),
-        "fn greet() -> u8 { \"hello\" }",
-    )
-    .unwrap();
+    fs::write(folder.path().join("src/lib.rs"), "fn greet() -> u8 { \"hello\" }").unwrap();
     let error = build(folder.path(), &folder.path().join("out"))
         .unwrap_err()
         .to_string();

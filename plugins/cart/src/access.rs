@@ -58,7 +58,11 @@ pub fn touch(id: &CartId, holder: &Holder, settings: &Settings) -> Result<Curren
         "update carts set updated_at = $4, expires_at = $5, version = version + 1
          where id = $1 and status = 'open' and (account = $2 or (account is null and token_hash = $3))
          returning currency",
-        id, holder.account, holder.token_hash, now, expiry(now, settings)
+        id,
+        holder.account,
+        holder.token_hash,
+        now,
+        expiry(now, settings)
     )
     .optional::<(Currency,)>()?;
     match touched {

@@ -27,11 +27,10 @@ pub fn create(cx: &Context, Json(body): Json<NewCart>) -> Result<Created<Cart>, 
     let store = store()?;
     let currency = body.currency.unwrap_or(store.currency);
     if store.exponent(currency).is_none() {
-        return Err(Problem::unprocessable(
-            "unknown_currency",
-            "The store has no prices in this currency.",
-        )
-        .field("/currency", "must be one of the store's currencies"));
+        return Err(
+            Problem::unprocessable("unknown_currency", "The store has no prices in this currency.")
+                .field("/currency", "must be one of the store's currencies"),
+        );
     }
     let email = body.email.map(|email| email.trim().to_lowercase());
     let (id, token) = match cx.caller().account() {
@@ -40,22 +39,12 @@ pub fn create(cx: &Context, Json(body): Json<NewCart>) -> Result<Created<Cart>, 
                 Some(token) => open_guest_cart(&token_hash(token))?,
                 None => None,
             };
-            (
-                customers_cart(account, guest, currency, email, &settings)?,
-                None,
-            )
+            (customers_cart(account, guest, currency, email, &settings)?, None)
         }
         None => {
             let token = new_token();
             let id = CartId::new();
-            insert(
-                &id,
-                None,
-                Some(&token_hash(&token)),
-                currency,
-                email,
-                &settings,
-            )?;
+            insert(&id, None, Some(&token_hash(&token)), currency, email, &settings)?;
             (id, Some(token))
         }
     };
@@ -79,13 +68,14 @@ fn insert(
 ) -> Result<u64, Problem> {
     let now = clock::now();
     // Somebody who opens a cart twice at once gets one: the second insert does nothing.
-    let inserted = sql!(
+    let inserted =
+        sql!(
         "insert into carts (id, account, open_account, token_hash, currency, email, expires_at, created_at, updated_at)
          values ($1, $2, $2, $3, $4, $5, $6, $7, $7)
          on conflict (open_account) do nothing",
         id, account, token_hash, currency, email, expiry(now, settings), now
     )
-    .execute()?;
+        .execute()?;
     Ok(inserted)
 }
 
@@ -99,11 +89,7 @@ fn open_guest_cart(token_hash: &str) -> Result<Option<CartId>, Problem> {
 }
 
 fn open_cart_of(account: &str) -> Result<Option<CartId>, Problem> {
-    let row = sql!(
-        "select id from carts where open_account = $1 for update",
-        account
-    )
-    .optional::<(CartId,)>()?;
+    let row = sql!("select id from carts where open_account = $1 for update", account).optional::<(CartId,)>()?;
     Ok(row.map(|(id,)| id))
 }
 
@@ -129,11 +115,7 @@ fn customers_cart(
                 guest, account, clock::now()
             )
             .execute()?;
-            if adopted == 1 {
-                Ok(guest)
-            } else {
-                Err(not_found())
-            }
+            if adopted == 1 { Ok(guest) } else { Err(not_found()) }
         }
         (None, None) => {
             let id = CartId::new();
@@ -149,17 +131,19 @@ fn customers_cart(
 fn merge_into(own: &CartId, guest: &CartId, settings: &Settings) -> Result<(), Problem> {
     let now = clock::now();
     sql!(
-        "update lines
-         set quantity = least($3, lines.quantity
-             + (select g.quantity from lines g where g.cart_id = $2 and g.variant_id = lines.variant_id))
-         where cart_id = $1 and variant_id in (select g.variant_id from lines g where g.cart_id = $2)",
-        own, guest, settings.max_quantity
+        "update lines set quantity = least($3, lines.quantity + g.quantity)
+         from (select variant_id, quantity from lines where cart_id = $2) as g
+         where lines.cart_id = $1 and lines.variant_id = g.variant_id",
+        own,
+        guest,
+        settings.max_quantity
     )
     .execute()?;
     sql!(
         "update lines set cart_id = $1
          where cart_id = $2 and variant_id not in (select o.variant_id from lines o where o.cart_id = $1)",
-        own, guest
+        own,
+        guest
     )
     .execute()?;
     sql!("delete from lines where cart_id = $1", guest).execute()?;
@@ -173,10 +157,10 @@ fn merge_into(own: &CartId, guest: &CartId, settings: &Settings) -> Result<(), P
     .execute()?;
     sql!(
         "update carts
-         set address = coalesce(address, (select g.address from carts g where g.id = $2)),
-             email = coalesce(email, (select g.email from carts g where g.id = $2)),
-             updated_at = $3, version = version + 1
-         where id = $1",
+         set address = coalesce(carts.address, g.address), email = coalesce(carts.email, g.email),
+             updated_at = $3, version = carts.version + 1
+         from (select address, email from carts where id = $2) as g
+         where carts.id = $1",
         own,
         guest,
         now
@@ -204,21 +188,14 @@ pub fn merge(cx: &Context, Path(id): Path<CartId>) -> Result<Json<Cart>, Problem
     // The account's own carts are not merged: only the token's.
     let holder = Holder::new(None, cx.header(CART_TOKEN));
     let currency = touch(&id, &holder, &settings)?;
-    answer(&customers_cart(
-        account,
-        Some(id),
-        currency,
-        None,
-        &settings,
-    )?)
+    answer(&customers_cart(account, Some(id), currency, None, &settings)?)
 }
 
 /// Reads the signed-in customer's open cart.
 #[get("/api/carts/current", access = customer, problems(404 = "not_found"))]
 pub fn current(cx: &Context) -> Result<Json<Cart>, Problem> {
     let account = cx.caller().account().ok_or_else(not_found)?;
-    let id =
-        sql!("select id from carts where open_account = $1", account).optional::<(CartId,)>()?;
+    let id = sql!("select id from carts where open_account = $1", account).optional::<(CartId,)>()?;
     answer(&id.ok_or_else(not_found)?.0)
 }
 

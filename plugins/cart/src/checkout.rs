@@ -38,17 +38,19 @@ pub struct CheckedOut {
 /// Closes the cart, reserves its stock, uses its coupons up, and answers what is to be paid.
 #[function]
 pub fn checkout(cx: &Context, ask: Checkout) -> Result<CheckedOut, Problem> {
-    let id: CartId = ask
-        .cart_id
-        .parse()
-        .map_err(|_| crate::access::not_found())?;
+    let id: CartId = ask.cart_id.parse().map_err(|_| crate::access::not_found())?;
     let holder = Holder::new(cx.caller().account(), ask.cart_token.as_deref());
     let now = clock::now();
     // Locks the cart and closes it in one statement: of two checkouts of one cart, the second finds it closed.
     let closed = sql!(
         "update carts set status = 'ordered', open_account = null, reference = $4, email = $5, updated_at = $6
          where id = $1 and status = 'open' and (account = $2 or (account is null and token_hash = $3))",
-        id, holder.account, holder.token_hash, ask.reference, ask.email, now
+        id,
+        holder.account,
+        holder.token_hash,
+        ask.reference,
+        ask.email,
+        now
     )
     .execute()?;
     if closed == 0 {
@@ -59,17 +61,13 @@ pub fn checkout(cx: &Context, ask: Checkout) -> Result<CheckedOut, Problem> {
     let priced = snapshot.priced(now)?;
     let cart = priced.cart;
     if let Some(line) = cart.unavailable.first() {
-        return Err(Problem::unprocessable(
-            "variant_unavailable",
-            "Something in the cart is not sold any more.",
-        )
-        .field(format!("/items/{}", line.variant_id), "can't be bought"));
+        return Err(
+            Problem::unprocessable("variant_unavailable", "Something in the cart is not sold any more.")
+                .field(format!("/items/{}", line.variant_id), "can't be bought"),
+        );
     }
     if cart.items.is_empty() {
-        return Err(Problem::unprocessable(
-            "cart_empty",
-            "There is nothing in the cart.",
-        ));
+        return Err(Problem::unprocessable("cart_empty", "There is nothing in the cart."));
     }
     if cart.items.iter().any(|item| item.requires_shipping) {
         if cart.shipping_address.is_none() {

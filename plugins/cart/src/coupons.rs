@@ -31,11 +31,7 @@ fn normalised(code: &str) -> String {
         422 = "coupon_below_minimum", 422 = "too_many_coupons"
     )
 )]
-pub fn apply(
-    cx: &Context,
-    Path(id): Path<CartId>,
-    Json(body): Json<Code>,
-) -> Result<Json<Cart>, Problem> {
+pub fn apply(cx: &Context, Path(id): Path<CartId>, Json(body): Json<Code>) -> Result<Json<Cart>, Problem> {
     touch(&id, &Holder::of(cx), &settings()?)?;
     let code = normalised(&body.code);
     sql!(
@@ -55,10 +51,7 @@ pub fn apply(
         ));
     }
     match cart.0.coupons.iter().find(|coupon| coupon.code == code) {
-        None => Err(
-            Problem::unprocessable("unknown_coupon", "There is no such coupon.")
-                .field("/code", "is unknown"),
-        ),
+        None => Err(Problem::unprocessable("unknown_coupon", "There is no such coupon.").field("/code", "is unknown")),
         Some(coupon) => match coupon.problem {
             Some(problem) => Err(refused(problem).field("/code", "does not apply to this cart")),
             None => Ok(cart),
@@ -85,11 +78,7 @@ pub fn refused(code: &'static str) -> Problem {
     headers("x-cart-token"),
     problems(404 = "not_found", 409 = "cart_closed")
 )]
-pub fn withdraw(
-    cx: &Context,
-    Path(id): Path<CartId>,
-    Path(code): Path<String>,
-) -> Result<Json<Cart>, Problem> {
+pub fn withdraw(cx: &Context, Path(id): Path<CartId>, Path(code): Path<String>) -> Result<Json<Cart>, Problem> {
     touch(&id, &Holder::of(cx), &settings()?)?;
     sql!(
         "delete from cart_coupons
@@ -103,12 +92,7 @@ pub fn withdraw(
 
 /// Uses a coupon up for a purchase: one conditional statement for the total, which also locks the coupon, so that the
 /// count of the customer's own uses that follows can't change before the commit.
-pub fn redeem(
-    coupon: &Coupon,
-    reference: &str,
-    customer: &str,
-    now: Timestamp,
-) -> Result<(), Problem> {
+pub fn redeem(coupon: &Coupon, reference: &str, customer: &str, now: Timestamp) -> Result<(), Problem> {
     let limit = sql!(
         "update coupons set used = used + 1
          where id = $1 and active and (limit_total is null or used < limit_total)
@@ -124,9 +108,13 @@ pub fn redeem(
     let used = sql!(
         "insert into coupon_uses (coupon_id, reference, customer, used_at)
          select k.id, $2, $3, $4 from coupons k
-         where k.id = $1 and ($5 is null or $5 > (
+         where k.id = $1 and (cast($5 as bigint) is null or $5 > (
              select count(*) from coupon_uses u where u.coupon_id = $1 and u.customer = $3 and u.released = false))",
-        coupon.id, reference, customer, now, limit
+        coupon.id,
+        reference,
+        customer,
+        now,
+        limit
     )
     .execute()?;
     if used == 0 {
@@ -154,11 +142,7 @@ pub fn release_coupons(ask: Release) -> Result<Released, Problem> {
     )
     .scalars::<CouponId>()?;
     for coupon in &coupons {
-        sql!(
-            "update coupons set used = used - 1 where id = $1 and used > 0",
-            coupon
-        )
-        .execute()?;
+        sql!("update coupons set used = used - 1 where id = $1 and used > 0", coupon).execute()?;
     }
     Ok(Released {
         released: coupons.len() as u64,
@@ -287,11 +271,10 @@ pub fn create(Json(body): Json<NewCoupon>) -> Result<Created<StaffCoupon>, Probl
     if let [Some(of_amount), Some(of_minimum)] = currencies
         && of_amount != of_minimum
     {
-        return Err(Problem::unprocessable(
-            "invalid_coupon",
-            "Amount and minimum have different currencies.",
-        )
-        .field("/minimum/currency", format!("must be {of_amount}")));
+        return Err(
+            Problem::unprocessable("invalid_coupon", "Amount and minimum have different currencies.")
+                .field("/minimum/currency", format!("must be {of_amount}")),
+        );
     }
     let percent = body.percent.filter(|_| body.kind == Kind::Percent);
     let row: CouponRow = sql!(
@@ -301,9 +284,19 @@ pub fn create(Json(body): Json<NewCoupon>) -> Result<Created<StaffCoupon>, Probl
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              returning ", coupon_columns!()
         ),
-        CouponId::new(), normalised(&body.code), body.kind, percent, percent.map(|_| 100), amount.map(Money::amount),
-        currencies[0].or(currencies[1]), body.minimum.map(Money::amount), body.starts_at, body.ends_at,
-        body.limit_total, body.limit_per_customer, clock::now()
+        CouponId::new(),
+        normalised(&body.code),
+        body.kind,
+        percent,
+        percent.map(|_| 100),
+        amount.map(Money::amount),
+        currencies[0].or(currencies[1]),
+        body.minimum.map(Money::amount),
+        body.starts_at,
+        body.ends_at,
+        body.limit_total,
+        body.limit_per_customer,
+        clock::now()
     )
     .one()
     .on_constraint("coupons_code", || {
@@ -344,10 +337,7 @@ pub fn list(Query(query): Query<CouponListing>) -> Result<Json<Page<StaffCoupon>
         .into_iter()
         .map(CouponRow::into_answer)
         .collect::<Result<_, _>>()?;
-    Ok(Json(Page {
-        items,
-        next: page.next,
-    }))
+    Ok(Json(Page { items, next: page.next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -362,10 +352,7 @@ pub struct CouponChange {
     operation = "change_coupon",
     problems(404 = "not_found")
 )]
-pub fn change(
-    Path(id): Path<CouponId>,
-    Json(body): Json<CouponChange>,
-) -> Result<Json<StaffCoupon>, Problem> {
+pub fn change(Path(id): Path<CouponId>, Json(body): Json<CouponChange>) -> Result<Json<StaffCoupon>, Problem> {
     let row = sql!(
         concat!(
             "update coupons set active = $2 where id = $1 returning ",

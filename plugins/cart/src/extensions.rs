@@ -68,9 +68,5 @@ pub fn extend(cx: &Context, ask: Extend) -> Result<Done, Problem> {
         )
         .execute()?,
     };
-    if changed == 0 {
-        Err(not_found())
-    } else {
-        Ok(Done {})
-    }
+    if changed == 0 { Err(not_found()) } else { Ok(Done {}) }
 }

@@ -24,11 +24,7 @@ pub struct NewLine {
         422 = "quantity_too_large", 422 = "too_many_lines"
     )
 )]
-pub fn add(
-    cx: &Context,
-    Path(id): Path<CartId>,
-    Json(body): Json<NewLine>,
-) -> Result<Json<Cart>, Problem> {
+pub fn add(cx: &Context, Path(id): Path<CartId>, Json(body): Json<NewLine>) -> Result<Json<Cart>, Problem> {
     let settings: Settings = settings()?;
     let currency = touch(&id, &Holder::of(cx), &settings)?;
     let quantity = sql!(
@@ -37,7 +33,12 @@ pub fn add(
          where s.variant_id = $3 and s.currency = $6 and s.status = 'active'
          on conflict (cart_id, variant_id) do update set quantity = lines.quantity + excluded.quantity
          returning quantity",
-        LineId::new(), id, body.variant_id, body.quantity, clock::now(), currency
+        LineId::new(),
+        id,
+        body.variant_id,
+        body.quantity,
+        clock::now(),
+        currency
     )
     .optional::<(i64,)>()?;
     let Some((quantity,)) = quantity else {
@@ -51,12 +52,10 @@ pub fn add(
     check_quantity(quantity, &settings)?;
     let cart = answer(&id)?;
     if cart.0.items.len() as i64 > settings.max_lines {
-        return Err(
-            Problem::unprocessable("too_many_lines", "The cart is full.").field(
-                "/variant_id",
-                format!("a cart has at most {} lines", settings.max_lines),
-            ),
-        );
+        return Err(Problem::unprocessable("too_many_lines", "The cart is full.").field(
+            "/variant_id",
+            format!("a cart has at most {} lines", settings.max_lines),
+        ));
     }
     check_stock(&cart.0, &body.variant_id)?;
     Ok(cart)
@@ -109,11 +108,7 @@ pub fn change(
     headers("x-cart-token"),
     problems(404 = "not_found", 409 = "cart_closed")
 )]
-pub fn remove(
-    cx: &Context,
-    Path(id): Path<CartId>,
-    Path(item_id): Path<LineId>,
-) -> Result<Json<Cart>, Problem> {
+pub fn remove(cx: &Context, Path(id): Path<CartId>, Path(item_id): Path<LineId>) -> Result<Json<Cart>, Problem> {
     touch(&id, &Holder::of(cx), &settings()?)?;
     delete(&id, &item_id)?;
     answer(&id)
@@ -137,14 +132,10 @@ fn check_quantity(quantity: i64, settings: &Settings) -> Result<(), Problem> {
     if quantity <= settings.max_quantity {
         return Ok(());
     }
-    Err(Problem::unprocessable(
-        "quantity_too_large",
-        "That is more than one purchase may have.",
+    Err(
+        Problem::unprocessable("quantity_too_large", "That is more than one purchase may have.")
+            .field("/quantity", format!("must be at most {}", settings.max_quantity)),
     )
-    .field(
-        "/quantity",
-        format!("must be at most {}", settings.max_quantity),
-    ))
 }
 
 /// Nothing is reserved by a cart; this only tells early what checkout would refuse.
@@ -155,12 +146,7 @@ fn check_stock(cart: &Cart, variant_id: &str) -> Result<(), Problem> {
     if !item.limited || item.quantity <= item.available {
         return Ok(());
     }
-    Err(
-        Problem::conflict("out_of_stock", "There are not that many left.")
-            .field(
-                "/quantity",
-                format!("must be at most {}", item.available.max(0)),
-            )
-            .with("available", item.available.max(0)),
-    )
+    Err(Problem::conflict("out_of_stock", "There are not that many left.")
+        .field("/quantity", format!("must be at most {}", item.available.max(0)))
+        .with("available", item.available.max(0)))
 }

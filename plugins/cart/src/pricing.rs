@@ -79,11 +79,7 @@ pub fn adjustments(
 
 /// None where the provider took nothing off, or off something that is not in the cart.
 fn discount(adjustment: &Adjustment, bought: &[(LineRow, &Offer)]) -> Option<NamedDiscount> {
-    let off = Money::new(
-        adjustment.amount.amount().checked_neg()?,
-        adjustment.amount.currency(),
-    )
-    .ok()?;
+    let off = Money::new(adjustment.amount.amount().checked_neg()?, adjustment.amount.currency()).ok()?;
     if off.amount() <= 0 {
         return None;
     }
@@ -92,10 +88,7 @@ fn discount(adjustment: &Adjustment, bought: &[(LineRow, &Offer)]) -> Option<Nam
         Target::Shipping => Discount::Shipping(off),
         Target::Line => {
             let line = adjustment.line_id.as_deref()?;
-            Discount::Line(
-                bought.iter().position(|(row, _)| row.id.as_ref() == line)?,
-                off,
-            )
+            Discount::Line(bought.iter().position(|(row, _)| row.id.as_ref() == line)?, off)
         }
     };
     Some(NamedDiscount {

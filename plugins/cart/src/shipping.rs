@@ -73,18 +73,9 @@ struct Rate {
     headers("x-cart-token"),
     problems(404 = "not_found", 409 = "cart_closed")
 )]
-pub fn set_address(
-    cx: &Context,
-    Path(id): Path<CartId>,
-    Json(address): Json<Address>,
-) -> Result<Json<Cart>, Problem> {
+pub fn set_address(cx: &Context, Path(id): Path<CartId>, Json(address): Json<Address>) -> Result<Json<Cart>, Problem> {
     touch(&id, &Holder::of(cx), &settings()?)?;
-    sql!(
-        "update carts set address = $2 where id = $1",
-        id,
-        JsonColumn(address)
-    )
-    .execute()?;
+    sql!("update carts set address = $2 where id = $1", id, JsonColumn(address)).execute()?;
     answer(&id)
 }
 
@@ -139,18 +130,9 @@ pub struct RateChoice {
     headers("x-cart-token"),
     problems(404 = "not_found", 409 = "cart_closed", 422 = "shipping_address_required", 422 = "shipping_rate_unavailable")
 )]
-pub fn choose(
-    cx: &Context,
-    Path(id): Path<CartId>,
-    Json(choice): Json<RateChoice>,
-) -> Result<Json<Cart>, Problem> {
+pub fn choose(cx: &Context, Path(id): Path<CartId>, Json(choice): Json<RateChoice>) -> Result<Json<Cart>, Problem> {
     touch(&id, &Holder::of(cx), &settings()?)?;
-    sql!(
-        "update carts set rate_id = $2 where id = $1",
-        id,
-        choice.rate_id
-    )
-    .execute()?;
+    sql!("update carts set rate_id = $2 where id = $1", id, choice.rate_id).execute()?;
     let cart = answer(&id)?;
     if cart.0.shipping_address.is_none() {
         return Err(Problem::unprocessable(
@@ -159,11 +141,10 @@ pub fn choose(
         ));
     }
     if cart.0.shipping_rate.is_none() {
-        return Err(Problem::unprocessable(
-            "shipping_rate_unavailable",
-            "This rate is not offered for the cart.",
-        )
-        .field("/rate_id", "is not one of the cart's shipping rates"));
+        return Err(
+            Problem::unprocessable("shipping_rate_unavailable", "This rate is not offered for the cart.")
+                .field("/rate_id", "is not one of the cart's shipping rates"),
+        );
     }
     Ok(cart)
 }
@@ -179,10 +160,7 @@ pub fn quote(
         return Ok(None);
     };
     // The name came from a client: only what is a provider of this store is called.
-    if !plugins::providers("shipping@1")?
-        .iter()
-        .any(|known| known == provider)
-    {
+    if !plugins::providers("shipping@1")?.iter().any(|known| known == provider) {
         return Ok(None);
     }
     Ok(quotes(provider, address, bought, subtotal)?

@@ -8,8 +8,7 @@ use serde_json::{Map, Value};
 use crate::pricing;
 use crate::shipping::{self, Quote};
 use crate::totals::{
-    AppliedDiscount, Computed, Discount, NamedDiscount, PricedLine, TableRate, TaxLine, Totals,
-    compute, rates_at,
+    AppliedDiscount, Computed, Discount, NamedDiscount, PricedLine, TableRate, TaxLine, Totals, compute, rates_at,
 };
 use crate::{CartId, CouponId, LineId};
 
@@ -330,16 +329,10 @@ impl Coupon {
         if self.limit_total.is_some_and(|limit| self.used >= limit) {
             return Some("coupon_exhausted");
         }
-        if self
-            .currency
-            .is_some_and(|currency| currency != subtotal.currency())
-        {
+        if self.currency.is_some_and(|currency| currency != subtotal.currency()) {
             return Some("coupon_not_applicable");
         }
-        if self
-            .minimum
-            .is_some_and(|minimum| subtotal.amount() < minimum)
-        {
+        if self.minimum.is_some_and(|minimum| subtotal.amount() < minimum) {
             return Some("coupon_below_minimum");
         }
         None
@@ -357,15 +350,10 @@ impl Coupon {
                 ("percent", Some(numerator), Some(denominator), ..) => {
                     Discount::Fraction(Rate::new(numerator, denominator)?)
                 }
-                ("fixed", _, _, Some(amount), Some(currency)) => {
-                    Discount::Amount(Money::new(amount, currency)?)
-                }
+                ("fixed", _, _, Some(amount), Some(currency)) => Discount::Amount(Money::new(amount, currency)?),
                 ("free_shipping", ..) => Discount::FreeShipping,
                 _ => {
-                    return Err(Problem::internal(format_args!(
-                        "coupon {} has no value",
-                        self.id
-                    )));
+                    return Err(Problem::internal(format_args!("coupon {} has no value", self.id)));
                 }
             },
         )

@@ -77,8 +77,16 @@ pub fn create(Json(body): Json<NewTaxRate>) -> Result<Created<StaffTaxRate>, Pro
              (id, name, country, province, postal_prefix, category, numerator, denominator, inclusive, created_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          returning id, name, country, province, postal_prefix, category, numerator, denominator, inclusive",
-        TaxRateId::new(), body.name, body.country, body.province, body.postal_prefix, body.category,
-        body.rate.numerator(), body.rate.denominator(), body.inclusive, clock::now()
+        TaxRateId::new(),
+        body.name,
+        body.country,
+        body.province,
+        body.postal_prefix,
+        body.category,
+        body.rate.numerator(),
+        body.rate.denominator(),
+        body.inclusive,
+        clock::now()
     )
     .one()?;
     Ok(Created {
@@ -105,21 +113,17 @@ pub fn list(Query(query): Query<TaxRateListing>) -> Result<Json<Page<StaffTaxRat
     let rows = sql!(
         "select id, name, country, province, postal_prefix, category, numerator, denominator, inclusive
          from tax_rates
-         where (country, id) > ($1, $2) and ($3 is null or country = $3)
+         where (country, id) > ($1, $2) and (cast($3 as text) is null or country = $3)
          order by country, id limit $4",
-        after.0, after.1, query.country, limit + 1
+        after.0,
+        after.1,
+        query.country,
+        limit + 1
     )
     .all::<Row>()?;
     let page = Page::of(rows, limit, |row| Cursor::new(&(&row.country, &row.id)));
-    let items = page
-        .items
-        .into_iter()
-        .map(Row::into_answer)
-        .collect::<Result<_, _>>()?;
-    Ok(Json(Page {
-        items,
-        next: page.next,
-    }))
+    let items = page.items.into_iter().map(Row::into_answer).collect::<Result<_, _>>()?;
+    Ok(Json(Page { items, next: page.next }))
 }
 
 /// Removes a rate. Transactions keep the taxes they were made with.
@@ -131,10 +135,7 @@ pub fn list(Query(query): Query<TaxRateListing>) -> Result<Json<Page<StaffTaxRat
 )]
 pub fn remove(Path(id): Path<TaxRateId>) -> Result<NoContent, Problem> {
     match sql!("delete from tax_rates where id = $1", id).execute()? {
-        0 => Err(Problem::not_found(
-            "not_found",
-            "There is no such tax rate.",
-        )),
+        0 => Err(Problem::not_found("not_found", "There is no such tax rate.")),
         _ => Ok(NoContent),
     }
 }

@@ -122,11 +122,7 @@ pub fn compute(
             Discount::Shipping(amount) => (*amount, shipping_left),
             Discount::FreeShipping => (shipping_left, shipping_left),
         };
-        let amount = if wanted.amount() > most.amount() {
-            most
-        } else {
-            wanted
-        };
+        let amount = if wanted.amount() > most.amount() { most } else { wanted };
         applied.push(AppliedDiscount {
             code: code.clone(),
             amount,
@@ -144,10 +140,7 @@ pub fn compute(
             }
             Discount::Fraction(_) | Discount::Amount(_) => {}
         }
-        let weights: Vec<u64> = left
-            .iter()
-            .map(|money| money.amount().unsigned_abs())
-            .collect();
+        let weights: Vec<u64> = left.iter().map(|money| money.amount().unsigned_abs()).collect();
         for (off, share) in taken.iter_mut().zip(amount.split(&weights)) {
             *off = off.plus(share)?;
         }
@@ -180,11 +173,7 @@ pub fn compute(
         .iter()
         .filter(|rate| rate.category.as_deref() == Some(SHIPPING))
         .collect();
-    let taxed = taxes_of(
-        shipping.minus(shipping_off)?,
-        &shipping_rates,
-        &mut tax_lines,
-    )?;
+    let taxed = taxes_of(shipping.minus(shipping_off)?, &shipping_rates, &mut tax_lines)?;
     tax = tax.plus(taxed.all)?;
     tax_included = tax_included.plus(taxed.included)?;
 
@@ -221,21 +210,14 @@ fn rates_for<'a>(category: &str, rates: &'a [TaxRate]) -> Vec<&'a TaxRate> {
         .iter()
         .filter(|rate| {
             exact(rate)
-                || (rate.category.is_none()
-                    && !rates
-                        .iter()
-                        .any(|other| exact(other) && other.name == rate.name))
+                || (rate.category.is_none() && !rates.iter().any(|other| exact(other) && other.name == rate.name))
         })
         .collect()
 }
 
 /// Taxes one base by each rate and adds them to the lines by name. Several rates inside of one price are taken out of it
 /// together: of 121 with 10 % and 11 % inside, 10 and 11.
-fn taxes_of(
-    base: Money,
-    rates: &[&TaxRate],
-    lines: &mut Vec<TaxLine>,
-) -> Result<Taxed, MoneyError> {
+fn taxes_of(base: Money, rates: &[&TaxRate], lines: &mut Vec<TaxLine>) -> Result<Taxed, MoneyError> {
     let zero = Money::zero(base.currency());
     let mut taxed = Taxed {
         all: zero,
@@ -277,10 +259,7 @@ fn within_all(rate: Rate, inside: &[Rate], base: Money) -> Result<Money, MoneyEr
         return rate.within(base);
     }
     let fractions: Vec<(i128, i128)> = inside.iter().map(|rate| parts(*rate)).collect();
-    let common: i128 = fractions
-        .iter()
-        .map(|(_, denominator)| denominator)
-        .product();
+    let common: i128 = fractions.iter().map(|(_, denominator)| denominator).product();
     let whole: i128 = common
         + fractions
             .iter()
@@ -379,20 +358,8 @@ mod tests {
         }
     }
 
-    fn of(
-        lines: &[PricedLine],
-        shipping: i64,
-        discounts: &[NamedDiscount],
-        rates: &[TaxRate],
-    ) -> Computed {
-        compute(
-            "IDR".parse().unwrap(),
-            lines,
-            Some(idr(shipping)),
-            discounts,
-            rates,
-        )
-        .unwrap()
+    fn of(lines: &[PricedLine], shipping: i64, discounts: &[NamedDiscount], rates: &[TaxRate]) -> Computed {
+        compute("IDR".parse().unwrap(), lines, Some(idr(shipping)), discounts, rates).unwrap()
     }
 
     fn named(discount: Discount) -> NamedDiscount {
@@ -414,38 +381,21 @@ mod tests {
     /// What must hold for every cart, whatever is in it.
     fn must_add_up(computed: &Computed) {
         let t = &computed.totals;
-        let sum = |part: fn(&LineTotals) -> Money| {
-            computed
-                .lines
-                .iter()
-                .map(|line| part(line).amount())
-                .sum::<i64>()
-        };
+        let sum = |part: fn(&LineTotals) -> Money| computed.lines.iter().map(|line| part(line).amount()).sum::<i64>();
         assert_eq!(sum(|line| line.subtotal), t.subtotal.amount());
         assert_eq!(
-            computed
-                .discounts
-                .iter()
-                .map(|d| d.amount.amount())
-                .sum::<i64>(),
+            computed.discounts.iter().map(|d| d.amount.amount()).sum::<i64>(),
             t.discount.amount()
         );
         assert_eq!(
-            computed
-                .taxes
-                .iter()
-                .map(|d| d.amount.amount())
-                .sum::<i64>(),
+            computed.taxes.iter().map(|d| d.amount.amount()).sum::<i64>(),
             t.tax.amount()
         );
         let total =
-            t.subtotal.amount() - t.discount.amount() + t.shipping.amount() + t.tax.amount()
-                - t.tax_included.amount();
+            t.subtotal.amount() - t.discount.amount() + t.shipping.amount() + t.tax.amount() - t.tax_included.amount();
         assert_eq!(total, t.total.amount());
         for line in &computed.lines {
-            assert!(
-                line.discount.amount() >= 0 && line.discount.amount() <= line.subtotal.amount()
-            );
+            assert!(line.discount.amount() >= 0 && line.discount.amount() <= line.subtotal.amount());
         }
     }
 
@@ -458,31 +408,16 @@ mod tests {
             &[],
         );
         must_add_up(&computed);
-        let shares: Vec<i64> = computed
-            .lines
-            .iter()
-            .map(|line| line.discount.amount())
-            .collect();
+        let shares: Vec<i64> = computed.lines.iter().map(|line| line.discount.amount()).collect();
         assert_eq!(shares.iter().sum::<i64>(), 100);
-        assert!(
-            shares.iter().all(|share| (33..=34).contains(share)),
-            "{shares:?}"
-        );
+        assert!(shares.iter().all(|share| (33..=34).contains(share)), "{shares:?}");
     }
 
     #[test]
     fn a_fixed_discount_takes_no_more_than_there_is() {
-        let computed = of(
-            &[line(100, 2)],
-            10,
-            &[named(Discount::Amount(idr(1_000)))],
-            &[],
-        );
+        let computed = of(&[line(100, 2)], 10, &[named(Discount::Amount(idr(1_000)))], &[]);
         must_add_up(&computed);
-        assert_eq!(
-            (computed.totals.discount, computed.totals.total),
-            (idr(200), idr(10))
-        );
+        assert_eq!((computed.totals.discount, computed.totals.total), (idr(200), idr(10)));
     }
 
     #[test]
@@ -501,20 +436,14 @@ mod tests {
         let twice = [named(Discount::FreeShipping), named(Discount::FreeShipping)];
         let computed = of(&[line(100, 1)], 30, &twice, &[]);
         must_add_up(&computed);
-        assert_eq!(
-            (computed.totals.discount, computed.totals.total),
-            (idr(30), idr(100))
-        );
+        assert_eq!((computed.totals.discount, computed.totals.total), (idr(30), idr(100)));
     }
 
     #[test]
     fn a_tax_on_top_is_rounded_half_up_per_line() {
         let computed = of(&[line(5, 1), line(5, 1)], 0, &[], &[vat(10, false)]);
         must_add_up(&computed);
-        assert_eq!(
-            (computed.totals.tax, computed.totals.total),
-            (idr(2), idr(12))
-        );
+        assert_eq!((computed.totals.tax, computed.totals.total), (idr(2), idr(12)));
     }
 
     #[test]
@@ -522,11 +451,7 @@ mod tests {
         let computed = of(&[line(111, 1)], 0, &[], &[vat(11, true)]);
         must_add_up(&computed);
         assert_eq!(
-            (
-                computed.totals.tax,
-                computed.totals.tax_included,
-                computed.totals.total
-            ),
+            (computed.totals.tax, computed.totals.tax_included, computed.totals.total),
             (idr(11), idr(11), idr(111))
         );
     }
@@ -536,11 +461,7 @@ mod tests {
         let computed = of(&[line(121, 1)], 0, &[], &[vat(10, true), vat(11, true)]);
         must_add_up(&computed);
         assert_eq!(
-            computed
-                .taxes
-                .iter()
-                .map(|tax| tax.amount)
-                .collect::<Vec<_>>(),
+            computed.taxes.iter().map(|tax| tax.amount).collect::<Vec<_>>(),
             [idr(10), idr(11)]
         );
     }
@@ -559,27 +480,22 @@ mod tests {
         let computed = of(&[book, line(100, 1)], 0, &[], &[vat(10, false), reduced]);
         must_add_up(&computed);
         assert_eq!(
-            computed
-                .lines
-                .iter()
-                .map(|line| line.tax)
-                .collect::<Vec<_>>(),
+            computed.lines.iter().map(|line| line.tax).collect::<Vec<_>>(),
             [idr(5), idr(10)]
         );
     }
 
     #[test]
     fn the_most_exact_place_wins() {
-        let rate =
-            |province: Option<&str>, postal_prefix: Option<&str>, numerator: u32| TableRate {
-                name: "tax".to_owned(),
-                province: province.map(str::to_owned),
-                postal_prefix: postal_prefix.map(str::to_owned),
-                category: None,
-                numerator,
-                denominator: 100,
-                inclusive: false,
-            };
+        let rate = |province: Option<&str>, postal_prefix: Option<&str>, numerator: u32| TableRate {
+            name: "tax".to_owned(),
+            province: province.map(str::to_owned),
+            postal_prefix: postal_prefix.map(str::to_owned),
+            category: None,
+            numerator,
+            denominator: 100,
+            inclusive: false,
+        };
         let table = vec![
             rate(None, None, 1),
             rate(Some("Bali"), None, 2),

@@ -21,8 +21,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let fallback = [(20_000, "IDR"), (900, "USD"), (900, "EUR"), (900, "SGD")];
-        let money =
-            |(amount, code): (i64, &str)| Money::new(amount, code.parse::<Currency>().ok()?).ok();
+        let money = |(amount, code): (i64, &str)| Money::new(amount, code.parse::<Currency>().ok()?).ok();
         Self {
             zones: Vec::new(),
             fallback: fallback.into_iter().filter_map(money).collect(),
@@ -96,10 +95,7 @@ struct ShippingRate {
 #[function(reads)]
 pub fn rates(parcel: Parcel) -> Result<Rates, Problem> {
     Ok(Rates {
-        rates: settings::<Settings>()?
-            .rate_for(&parcel)
-            .into_iter()
-            .collect(),
+        rates: settings::<Settings>()?.rate_for(&parcel).into_iter().collect(),
     })
 }
 
@@ -107,10 +103,7 @@ impl Settings {
     fn rate_for(&self, parcel: &Parcel) -> Option<ShippingRate> {
         let currency = parcel.subtotal.currency();
         if self.zones.is_empty() {
-            let price = *self
-                .fallback
-                .iter()
-                .find(|price| price.currency() == currency)?;
+            let price = *self.fallback.iter().find(|price| price.currency() == currency)?;
             let name = "Standard shipping".to_owned();
             return Some(ShippingRate {
                 id: "standard".to_owned(),
@@ -120,10 +113,7 @@ impl Settings {
                 max_days: None,
             });
         }
-        let zone = self
-            .zones
-            .iter()
-            .find(|zone| zone.delivers_to(&parcel.address))?;
+        let zone = self.zones.iter().find(|zone| zone.delivers_to(&parcel.address))?;
         let price = zone.price(parcel.weight_g(), parcel.subtotal)?;
         Some(ShippingRate {
             id: zone.id.clone(),
@@ -146,16 +136,10 @@ impl Parcel {
 impl Zone {
     fn delivers_to(&self, address: &Address) -> bool {
         let among = |list: &[String], value: &str| {
-            list.is_empty()
-                || list
-                    .iter()
-                    .any(|one| one.trim().eq_ignore_ascii_case(value.trim()))
+            list.is_empty() || list.iter().any(|one| one.trim().eq_ignore_ascii_case(value.trim()))
         };
         among(&self.countries, &address.country)
-            && among(
-                &self.provinces,
-                address.province.as_deref().unwrap_or_default(),
-            )
+            && among(&self.provinces, address.province.as_deref().unwrap_or_default())
     }
 
     fn price(&self, weight_g: i64, subtotal: Money) -> Option<Money> {
@@ -166,9 +150,7 @@ impl Zone {
         if free {
             return Some(Money::zero(currency));
         }
-        let fits = |step: &&Step| {
-            step.price.currency() == currency && step.up_to_g.is_none_or(|most| weight_g <= most)
-        };
+        let fits = |step: &&Step| step.price.currency() == currency && step.up_to_g.is_none_or(|most| weight_g <= most);
         self.steps.iter().find(fits).map(|step| step.price)
     }
 }
@@ -202,9 +184,7 @@ mod tests {
     }
 
     fn price(parcel: &Parcel) -> Option<(String, i64)> {
-        settings()
-            .rate_for(parcel)
-            .map(|rate| (rate.id, rate.price.amount()))
+        settings().rate_for(parcel).map(|rate| (rate.id, rate.price.amount()))
     }
 
     #[test]
@@ -239,12 +219,7 @@ mod tests {
 
     #[test]
     fn a_store_without_zones_delivers_for_one_price() {
-        let rate = Settings::default()
-            .rate_for(&parcel("ID", "Bali", 1000, 1))
-            .unwrap();
-        assert_eq!(
-            (rate.id.as_str(), rate.price.amount()),
-            ("standard", 20_000)
-        );
+        let rate = Settings::default().rate_for(&parcel("ID", "Bali", 1000, 1)).unwrap();
+        assert_eq!((rate.id.as_str(), rate.price.amount()), ("standard", 20_000));
     }
 }

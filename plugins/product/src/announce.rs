@@ -10,8 +10,8 @@ use commerce_sdk::prelude::*;
 pub const LISTINGS: &str = "products";
 /// Bears every answer with categories.
 pub const CATEGORIES: &str = "categories";
-/// Beyond so many, dropping all answers with a product is cheaper than naming each.
-const MOST_NAMED: usize = 200;
+/// Beyond so many, all answers with a product are dropped: one call names at most a hundred tags.
+const MOST_NAMED: usize = 90;
 /// Bears every answer with one product.
 pub const PRODUCTS: &str = "product";
 
@@ -37,13 +37,27 @@ pub struct StockChanged {
 pub fn products_changed<'a>(products: impl IntoIterator<Item = &'a str>) -> Result<(), Problem> {
     let products: BTreeSet<&str> = products.into_iter().collect();
     for product in &products {
-        events::publish("changed", product, &ProductChanged { product_id: (*product).to_owned(), deleted: false })?;
+        events::publish(
+            "changed",
+            product,
+            &ProductChanged {
+                product_id: (*product).to_owned(),
+                deleted: false,
+            },
+        )?;
     }
     invalidate(products)
 }
 
 pub fn product_deleted(product: &str) -> Result<(), Problem> {
-    events::publish("changed", product, &ProductChanged { product_id: product.to_owned(), deleted: true })?;
+    events::publish(
+        "changed",
+        product,
+        &ProductChanged {
+            product_id: product.to_owned(),
+            deleted: true,
+        },
+    )?;
     invalidate(BTreeSet::from([product]))
 }
 
@@ -51,7 +65,11 @@ pub fn stock_changed(changes: &[StockChanged]) -> Result<(), Problem> {
     for change in changes {
         events::publish("stock_changed", &change.variant_id, change)?;
     }
-    if changes.is_empty() { Ok(()) } else { invalidate(changes.iter().map(|change| change.product_id.as_str()).collect()) }
+    if changes.is_empty() {
+        Ok(())
+    } else {
+        invalidate(changes.iter().map(|change| change.product_id.as_str()).collect())
+    }
 }
 
 pub fn categories_changed() -> Result<(), Problem> {

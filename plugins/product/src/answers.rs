@@ -141,9 +141,16 @@ struct ListedVariant {
 impl ProductAnswer {
     /// Prices first in the store's currency.
     pub fn new(product: Product, home: Currency) -> Self {
-        let image = product.media.first().map(|media| Image { url: media.url.clone(), alt: media.alt.clone() });
+        let image = product.media.first().map(|media| Image {
+            url: media.url.clone(),
+            alt: media.alt.clone(),
+        });
         let id = product.id;
-        let variants = product.variants.into_iter().map(|variant| VariantAnswer::new(variant, &id, home)).collect();
+        let variants = product
+            .variants
+            .into_iter()
+            .map(|variant| VariantAnswer::new(variant, &id, home))
+            .collect();
         Self {
             slug: product.slug,
             title: product.title,
@@ -151,7 +158,10 @@ impl ProductAnswer {
             description_html: product.description_html,
             vendor: product.vendor,
             product_type: product.product_type,
-            seo: Seo { title: product.seo_title, description: product.seo_description },
+            seo: Seo {
+                title: product.seo_title,
+                description: product.seo_description,
+            },
             options: product.options,
             tags: product.tags,
             categories: product.categories,
@@ -183,7 +193,11 @@ impl ProductAnswer {
 impl VariantAnswer {
     fn new(variant: Variant, product_id: &str, home: Currency) -> Self {
         let shown = variant.home_currency(home);
-        let shown = variant.prices.iter().find(|price| Some(price.currency) == shown).copied();
+        let shown = variant
+            .prices
+            .iter()
+            .find(|price| Some(price.currency) == shown)
+            .copied();
         let money = |currency, amount| Money::new(amount, currency).ok();
         Self {
             product_id: product_id.to_owned(),
@@ -217,6 +231,10 @@ impl VariantAnswer {
 
 impl From<Price> for PriceAnswer {
     fn from(price: Price) -> Self {
-        Self { amount: price.amount, currency: price.currency, compare_at: price.compare_at }
+        Self {
+            amount: price.amount,
+            currency: price.currency,
+            compare_at: price.compare_at,
+        }
     }
 }

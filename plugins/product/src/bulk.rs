@@ -86,7 +86,8 @@ enum Outcome {
 pub fn upsert(cx: &Context, Json(input): Json<BulkInput>) -> Result<Json<BulkAnswer>, Problem> {
     let store = store()?;
     let mut known = Known::find(&input.items)?;
-    let (mut changes, mut recounted, mut outcomes): (Vec<Change>, Vec<(String, i64)>, Vec<Outcome>) = Default::default();
+    let (mut changes, mut recounted, mut outcomes): (Vec<Change>, Vec<(String, i64)>, Vec<Outcome>) =
+        Default::default();
     for item in input.items {
         let before = known.product_of(&item).cloned();
         if let Some(before) = &before
@@ -95,9 +96,10 @@ pub fn upsert(cx: &Context, Json(input): Json<BulkInput>) -> Result<Json<BulkAns
             outcomes.push(Outcome::Failed(vec![wrong("", "is the same product as another item")]));
             continue;
         }
+        let counted = recounted.len();
         outcomes.push(match lay(item, before.clone(), &store, &mut known, &mut recounted)? {
             Err(errors) => Outcome::Failed(errors),
-            Ok(after) if before.as_ref() == Some(&after) => Outcome::Unchanged(after.id),
+            Ok(after) if before.as_ref() == Some(&after) && recounted.len() == counted => Outcome::Unchanged(after.id),
             Ok(after) => {
                 changes.push(Change { before, after });
                 Outcome::Changed(changes.len() - 1)
@@ -105,7 +107,11 @@ pub fn upsert(cx: &Context, Json(input): Json<BulkInput>) -> Result<Json<BulkAns
         });
     }
     let actor = actor(cx);
-    let origin = Origin { actor: &actor, kind: Kind::Adjust, reason: "bulk" };
+    let origin = Origin {
+        actor: &actor,
+        kind: Kind::Adjust,
+        reason: "bulk",
+    };
     save(&changes, store.currency, &origin)?;
     stock::recount(&recounted, &origin)?;
     Ok(Json(report(outcomes, &changes)))
@@ -125,25 +131,44 @@ struct Known {
 impl Known {
     fn find(items: &[BulkProduct]) -> Result<Self, Problem> {
         let slugs: Vec<&str> = items.iter().filter_map(|item| item.product.slug.as_deref()).collect();
-        let skus: Vec<&str> = items.iter().flat_map(|item| item.variants.iter().filter_map(BulkVariant::sku)).collect();
-        let by_sku: BTreeMap<String, String> =
-            sql!("select sku_key, product_id from variants where sku_key = any($1)", JsonColumn(skus))
-                .all::<(String, String)>()?
-                .into_iter()
-                .collect();
+        let skus: Vec<&str> = items
+            .iter()
+            .flat_map(|item| item.variants.iter().filter_map(BulkVariant::sku))
+            .collect();
+        let by_sku: BTreeMap<String, String> = sql!(
+            "select sku_key, product_id from variants where sku_key = any($1)",
+            JsonColumn(skus)
+        )
+        .all::<(String, String)>()?
+        .into_iter()
+        .collect();
         let by_slug = sql!("select id from products where slug = any($1)", JsonColumn(slugs)).scalars::<String>()?;
         let ids: BTreeSet<String> = by_slug.into_iter().chain(by_sku.values().cloned()).collect();
         let ids: Vec<String> = ids.into_iter().collect();
         load::lock_all(&ids)?;
         let products = load::by_ids(&ids)?;
         let sku_owners = sku_owners(&products)?;
-        Ok(Self { products, by_sku, sku_owners, taken: BTreeSet::new(), slugs: BTreeSet::new() })
+        Ok(Self {
+            products,
+            by_sku,
+            sku_owners,
+            taken: BTreeSet::new(),
+            slugs: BTreeSet::new(),
+        })
     }
 
     fn product_of(&self, item: &BulkProduct) -> Option<&Product> {
-        let by_slug = item.product.slug.as_deref().and_then(|slug| self.products.iter().find(|product| product.slug == slug));
+        let by_slug = item
+            .product
+            .slug
+            .as_deref()
+            .and_then(|slug| self.products.iter().find(|product| product.slug == slug));
         by_slug.or_else(|| {
-            let id = item.variants.iter().filter_map(BulkVariant::sku).find_map(|sku| self.by_sku.get(sku))?;
+            let id = item
+                .variants
+                .iter()
+                .filter_map(BulkVariant::sku)
+                .find_map(|sku| self.by_sku.get(sku))?;
             self.products.iter().find(|product| product.id == *id)
         })
     }
@@ -210,8 +235,16 @@ fn lay(
     }
     for variant in product.variants.iter().filter(|variant| variant.owns_sku) {
         let Some(sku) = &variant.sku else { continue };
-        if *known.sku_owners.entry(sku.clone()).or_insert_with(|| variant.id.clone()) != variant.id {
-            errors.push(wrong("/variants", format!("the SKU {sku:?} is that of another product")));
+        if *known
+            .sku_owners
+            .entry(sku.clone())
+            .or_insert_with(|| variant.id.clone())
+            != variant.id
+        {
+            errors.push(wrong(
+                "/variants",
+                format!("the SKU {sku:?} is that of another product"),
+            ));
         }
     }
     if errors.is_empty() {
@@ -224,15 +257,27 @@ fn lay(
 
 /// Over the variant of its SKU, or else of its option values; a new one where there is neither.
 fn lay_variant(maker: &mut Maker<'_>, product: &mut Product, item: BulkVariant, counts: &mut Vec<(String, i64)>) {
-    let by_sku = item.sku().and_then(|sku| product.variants.iter().position(|known| known.sku.as_deref() == Some(sku)));
+    let by_sku = item.sku().and_then(|sku| {
+        product
+            .variants
+            .iter()
+            .position(|known| known.sku.as_deref() == Some(sku))
+    });
     let same_values = |values: &Vec<String>| {
         let key = crate::model::option_key(values);
-        product.variants.iter().position(|known| !known.option_values.is_empty() && known.option_key() == key)
+        product
+            .variants
+            .iter()
+            .position(|known| !known.option_values.is_empty() && known.option_key() == key)
     };
     match by_sku.or_else(|| item.variant.option_values.as_ref().and_then(same_values)) {
         Some(at) => {
             let known = &product.variants[at];
-            if let Some(difference) = item.stock.map(|count| count - known.stock.on_hand).filter(|difference| *difference != 0) {
+            if let Some(difference) = item
+                .stock
+                .map(|count| count - known.stock.on_hand)
+                .filter(|difference| *difference != 0)
+            {
                 counts.push((known.id.clone(), difference));
             }
             maker.patch_variant(product, at, item.variant);
@@ -245,7 +290,10 @@ fn lay_variant(maker: &mut Maker<'_>, product: &mut Product, item: BulkVariant, 
             };
             let variant = maker.variant("", input, product);
             product.variants.push(variant);
-            let patch = VariantPatch { option_values: None, ..item.variant };
+            let patch = VariantPatch {
+                option_values: None,
+                ..item.variant
+            };
             maker.patch_variant(product, product.variants.len() - 1, patch);
         }
     }
@@ -256,13 +304,32 @@ fn report(outcomes: Vec<Outcome>, changes: &[Change]) -> BulkAnswer {
         .into_iter()
         .map(|outcome| match outcome {
             Outcome::Changed(at) => {
-                let status = if changes[at].before.is_none() { BulkStatus::Created } else { BulkStatus::Updated };
-                BulkResult { status, id: Some(changes[at].after.id.clone()), errors: Vec::new() }
+                let status = if changes[at].before.is_none() {
+                    BulkStatus::Created
+                } else {
+                    BulkStatus::Updated
+                };
+                BulkResult {
+                    status,
+                    id: Some(changes[at].after.id.clone()),
+                    errors: Vec::new(),
+                }
             }
-            Outcome::Unchanged(id) => BulkResult { status: BulkStatus::Unchanged, id: Some(id), errors: Vec::new() },
+            Outcome::Unchanged(id) => BulkResult {
+                status: BulkStatus::Unchanged,
+                id: Some(id),
+                errors: Vec::new(),
+            },
             Outcome::Failed(errors) => {
-                let errors = errors.into_iter().map(|error| BulkError { pointer: error.pointer, message: error.message });
-                BulkResult { status: BulkStatus::Failed, id: None, errors: errors.collect() }
+                let errors = errors.into_iter().map(|error| BulkError {
+                    pointer: error.pointer,
+                    message: error.message,
+                });
+                BulkResult {
+                    status: BulkStatus::Failed,
+                    id: None,
+                    errors: errors.collect(),
+                }
             }
         })
         .collect();
@@ -276,5 +343,8 @@ fn report(outcomes: Vec<Outcome>, changes: &[Change]) -> BulkAnswer {
 }
 
 fn wrong(pointer: &str, message: impl Into<String>) -> Field {
-    Field { pointer: pointer.to_owned(), message: message.into() }
+    Field {
+        pointer: pointer.to_owned(),
+        message: message.into(),
+    }
 }

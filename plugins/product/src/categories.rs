@@ -86,7 +86,12 @@ macro_rules! categories_where {
 pub fn list(Query(query): Query<CategoriesQuery>) -> Result<With<Json<Page<Category>>>, Problem> {
     let limit = query.limit.unwrap_or(200).clamp(1, 500);
     let after = Cursor::read::<String>(&query.after)?.unwrap_or_default();
-    let categories = sql!(categories_where!("where c.path > $1 order by c.path limit $2"), after, limit + 1).all::<Category>()?;
+    let categories = sql!(
+        categories_where!("where c.path > $1 order by c.path limit $2"),
+        after,
+        limit + 1
+    )
+    .all::<Category>()?;
     let page = Page::of(categories, limit, |last| Cursor::new(&last.path));
     Ok(Json(page).cached(KEEP_S, &[CATEGORIES]))
 }
@@ -95,10 +100,27 @@ pub fn list(Query(query): Query<CategoriesQuery>) -> Result<With<Json<Page<Categ
 #[get("/api/categories/{category}", access = public, cacheable, operation = "show_category", problems(404 = "unknown_category"))]
 pub fn show(Path(name): Path<String>) -> Result<With<Json<CategoryWithPath>>, Problem> {
     let category = find(&name)?.ok_or_else(unknown)?;
-    let ids: Vec<&str> = category.path.split_terminator('/').filter(|id| *id != category.id).collect();
-    let ancestors = sql!(categories_where!("where c.id = any($1) order by c.path"), JsonColumn(ids)).all::<Category>()?;
-    let children = sql!(categories_where!("where c.parent_id = $1 order by c.position, c.id"), category.id).all::<Category>()?;
-    Ok(Json(CategoryWithPath { category, ancestors, children }).cached(KEEP_S, &[CATEGORIES]))
+    let ids: Vec<&str> = category
+        .path
+        .split_terminator('/')
+        .filter(|id| *id != category.id)
+        .collect();
+    let ancestors = sql!(
+        categories_where!("where c.id = any($1) order by c.path"),
+        JsonColumn(ids)
+    )
+    .all::<Category>()?;
+    let children = sql!(
+        categories_where!("where c.parent_id = $1 order by c.position, c.id"),
+        category.id
+    )
+    .all::<Category>()?;
+    Ok(Json(CategoryWithPath {
+        category,
+        ancestors,
+        children,
+    })
+    .cached(KEEP_S, &[CATEGORIES]))
 }
 
 /// Makes a category
@@ -123,7 +145,10 @@ pub fn create(Json(input): Json<CategoryInput>) -> Result<Created<Category>, Pro
         at: clock::now(),
     }])?;
     announce::categories_changed()?;
-    Ok(Created { location: format!("/api/categories/{id}"), body: find(&id)?.ok_or_else(unknown)? })
+    Ok(Created {
+        location: format!("/api/categories/{id}"),
+        body: find(&id)?.ok_or_else(unknown)?,
+    })
 }
 
 /// Changes a category, or moves it with everything below
@@ -165,8 +190,14 @@ pub fn change(Path(id): Path<String>, Json(patch): Json<CategoryPatch>) -> Resul
     problems(404 = "unknown_category", 409 = "category_has_children"))]
 pub fn remove(Path(id): Path<String>) -> Result<NoContent, Problem> {
     lock([id.as_str()])?;
-    if sql!("select 1 as one from categories where parent_id = $1 limit 1", id).optional::<(i64,)>()?.is_some() {
-        return Err(Problem::conflict("category_has_children", "Move or delete the categories below it first."));
+    if sql!("select 1 as one from categories where parent_id = $1 limit 1", id)
+        .optional::<(i64,)>()?
+        .is_some()
+    {
+        return Err(Problem::conflict(
+            "category_has_children",
+            "Move or delete the categories below it first.",
+        ));
     }
     let products = sql!("select product_id from product_categories where category_id = $1", id).scalars::<String>()?;
     if sql!("delete from categories where id = $1", id).execute()? == 0 {
@@ -182,7 +213,11 @@ pub fn resolve(names: &[String]) -> Result<Vec<String>, Problem> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let known = sql!("select id, slug from categories where id = any($1) or slug = any($1)", JsonColumn(names)).all::<(String, String)>()?;
+    let known = sql!(
+        "select id, slug from categories where id = any($1) or slug = any($1)",
+        JsonColumn(names)
+    )
+    .all::<(String, String)>()?;
     let mut ids: Vec<String> = Vec::with_capacity(names.len());
     let mut problem = Problem::unprocessable("unknown_category", "Some categories are not there.");
     for (at, name) in names.iter().enumerate() {
@@ -193,14 +228,23 @@ pub fn resolve(names: &[String]) -> Result<Vec<String>, Problem> {
         }
     }
     ids.sort_unstable();
-    if problem.errors.is_empty() { Ok(ids) } else { Err(problem) }
+    if problem.errors.is_empty() {
+        Ok(ids)
+    } else {
+        Err(problem)
+    }
 }
 
 /// A tree that a demonstration needs: (slug, title, slug of the parent), parents first. What is there already stays.
 pub fn ensure(tree: &[(&str, &str, Option<&str>)]) -> Result<BTreeMap<String, String>, Problem> {
     let slugs: Vec<&str> = tree.iter().map(|(slug, ..)| *slug).collect();
-    let known = sql!("select slug, id, path from categories where slug = any($1)", JsonColumn(slugs)).all::<(String, String, String)>()?;
-    let mut found: BTreeMap<String, (String, String)> = known.into_iter().map(|(slug, id, path)| (slug, (id, path))).collect();
+    let known = sql!(
+        "select slug, id, path from categories where slug = any($1)",
+        JsonColumn(slugs)
+    )
+    .all::<(String, String, String)>()?;
+    let mut found: BTreeMap<String, (String, String)> =
+        known.into_iter().map(|(slug, id, path)| (slug, (id, path))).collect();
     let mut made = false;
     for (position, (slug, title, parent)) in tree.iter().enumerate() {
         if found.contains_key(*slug) {
@@ -281,26 +325,47 @@ fn move_below(id: &str, parent_id: Option<&str>) -> Result<(), Problem> {
     };
     lock(parent_path.split_terminator('/').chain([id]))?;
     let moved = find(id)?.ok_or_else(unknown)?;
-    let parent = parent_id.map(|parent| find(parent)?.ok_or_else(unknown_parent)).transpose()?;
+    let parent = parent_id
+        .map(|parent| find(parent)?.ok_or_else(unknown_parent))
+        .transpose()?;
     if moved.parent_id.as_deref() == parent.as_ref().map(|parent| parent.id.as_str()) {
         return Ok(());
     }
-    if parent.as_ref().is_some_and(|parent| parent.path.split_terminator('/').any(|above| above == id)) {
+    if parent
+        .as_ref()
+        .is_some_and(|parent| parent.path.split_terminator('/').any(|above| above == id))
+    {
         let problem = Problem::unprocessable("category_cycle", "A category can't be below itself.");
         return Err(problem.field("/parent_id", "is this category or below it"));
     }
-    let subtree = sql!("select id, path from categories where path >= $1 and path < $2", moved.path, upper_bound(&moved.path))
-        .all::<MovedPath>()?;
-    let deepest = subtree.iter().map(|row| depth(&row.path) - depth(&moved.path)).max().unwrap_or(0);
+    let subtree = sql!(
+        "select id, path from categories where path >= $1 and path < $2",
+        moved.path,
+        upper_bound(&moved.path)
+    )
+    .all::<MovedPath>()?;
+    let deepest = subtree
+        .iter()
+        .map(|row| depth(&row.path) - depth(&moved.path))
+        .max()
+        .unwrap_or(0);
     let path = below(parent.as_ref(), id, deepest)?;
-    let moved_paths = subtree.into_iter().map(|row| MovedPath { path: format!("{path}{}", &row.path[moved.path.len()..]), ..row });
+    let moved_paths = subtree.into_iter().map(|row| MovedPath {
+        path: format!("{path}{}", &row.path[moved.path.len()..]),
+        ..row
+    });
     sql!(
         "update categories set path = r.path, version = categories.version + 1
          from json_rows($1) as r(id text, path text) where categories.id = r.id",
         JsonColumn(moved_paths.collect::<Vec<_>>())
     )
     .execute()?;
-    sql!("update categories set parent_id = $2 where id = $1", id, parent.as_ref().map(|parent| parent.id.as_str())).execute()?;
+    sql!(
+        "update categories set parent_id = $2 where id = $1",
+        id,
+        parent.as_ref().map(|parent| parent.id.as_str())
+    )
+    .execute()?;
     sql!(
         "delete from category_ancestors
          where category_id in (select a.category_id from category_ancestors a where a.ancestor_id = $1)
@@ -337,7 +402,11 @@ fn lock_parent(id: &str) -> Result<Category, Problem> {
 
 fn lock<'a>(ids: impl IntoIterator<Item = &'a str>) -> Result<(), Problem> {
     let ids: Vec<&str> = ids.into_iter().collect();
-    sql!("select id from categories where id = any($1) order by id for update", JsonColumn(ids)).scalars::<String>()?;
+    sql!(
+        "select id from categories where id = any($1) order by id for update",
+        JsonColumn(ids)
+    )
+    .scalars::<String>()?;
     Ok(())
 }
 
@@ -345,7 +414,10 @@ fn lock<'a>(ids: impl IntoIterator<Item = &'a str>) -> Result<(), Problem> {
 fn below(parent: Option<&Category>, id: &str, levels: usize) -> Result<String, Problem> {
     let path = format!("{}{id}/", parent.map_or("", |parent| parent.path.as_str()));
     if depth(&path) + levels > DEEPEST {
-        return Err(Problem::unprocessable("too_deep", format!("Categories go {DEEPEST} levels deep.")));
+        return Err(Problem::unprocessable(
+            "too_deep",
+            format!("Categories go {DEEPEST} levels deep."),
+        ));
     }
     Ok(path)
 }
@@ -362,7 +434,8 @@ fn valid(slug: String) -> Result<String, Problem> {
     if slug::is_valid(&slug) {
         return Ok(slug);
     }
-    Err(Problem::unprocessable("invalid_body", "Some fields can't be used.").field("/slug", "is not lower-case letters, digits and hyphens"))
+    Err(Problem::unprocessable("invalid_body", "Some fields can't be used.")
+        .field("/slug", "is not lower-case letters, digits and hyphens"))
 }
 
 fn slug_taken() -> Problem {
@@ -374,5 +447,6 @@ fn unknown() -> Problem {
 }
 
 fn unknown_parent() -> Problem {
-    Problem::unprocessable("unknown_category", "There is no such category to put it below.").field("/parent_id", "is no category")
+    Problem::unprocessable("unknown_category", "There is no such category to put it below.")
+        .field("/parent_id", "is no category")
 }

@@ -3,8 +3,8 @@
 use commerce_sdk::prelude::*;
 use serde_json::Value;
 
-use crate::answers::ProductAnswer;
 use crate::announce;
+use crate::answers::ProductAnswer;
 use crate::load;
 use crate::products::{unknown_product, unknown_variant};
 
@@ -24,7 +24,10 @@ pub struct Products {
 #[function(reads, name = "get")]
 pub fn get_products(ask: ProductIds) -> Result<Products, Problem> {
     let home = store()?.currency;
-    let items = load::by_ids(&ask.ids)?.into_iter().map(|product| ProductAnswer::new(product, home)).collect();
+    let items = load::by_ids(&ask.ids)?
+        .into_iter()
+        .map(|product| ProductAnswer::new(product, home))
+        .collect();
     Ok(Products { items })
 }
 
@@ -53,7 +56,10 @@ pub struct ExtensionSet {
 #[function]
 pub fn extend(cx: &Context, ask: Extension) -> Result<ExtensionSet, Problem> {
     // The caller's name is the kernel's word, so no plugin writes under another's.
-    let plugin = cx.caller().plugin().ok_or_else(|| Problem::forbidden("not_a_plugin", "Extensions belong to plugins."))?;
+    let plugin = cx
+        .caller()
+        .plugin()
+        .ok_or_else(|| Problem::forbidden("not_a_plugin", "Extensions belong to plugins."))?;
     let now = clock::now();
     let value = JsonColumn(&ask.value);
     let clears = ask.value.is_null();
@@ -98,7 +104,12 @@ pub fn extend(cx: &Context, ask: Extension) -> Result<ExtensionSet, Problem> {
             }
             .optional::<(String,)>()?;
             let (product,) = product.ok_or_else(unknown_variant)?;
-            sql!("update products set version = version + 1, updated_at = $2 where id = $1", product, now).execute()?;
+            sql!(
+                "update products set version = version + 1, updated_at = $2 where id = $1",
+                product,
+                now
+            )
+            .execute()?;
             product
         }
     };

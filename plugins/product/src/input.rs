@@ -12,7 +12,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Map;
 
-use crate::model::{Media, Policy, Price, Product, ProductOption, Size, Status, Stock, Variant, option_key, variant_title};
+use crate::model::{
+    Media, Policy, Price, Product, ProductOption, Size, Status, Stock, Variant, option_key, variant_title,
+};
 use crate::{html, slug};
 
 /// Shopify's bound, and far more than a shopper can choose from.
@@ -194,7 +196,12 @@ pub struct Maker<'a> {
 
 impl<'a> Maker<'a> {
     pub fn new(currencies: &'a [Currency], now: Timestamp, new_id: &'a mut dyn FnMut(&'static str) -> String) -> Self {
-        Self { currencies, now, new_id, errors: Vec::new() }
+        Self {
+            currencies,
+            now,
+            new_id,
+            errors: Vec::new(),
+        }
     }
 
     /// A new product. Where `errors` is not empty afterwards, the product is not to be used.
@@ -208,7 +215,10 @@ impl<'a> Maker<'a> {
         let media = self.media(input.media);
         let tags = self.tags(input.tags);
         if input.variants.len() > MOST_VARIANTS {
-            self.wrong("/variants", format!("are more than the {MOST_VARIANTS} that a product can have"));
+            self.wrong(
+                "/variants",
+                format!("are more than the {MOST_VARIANTS} that a product can have"),
+            );
         }
         let mut product = Product {
             id: (self.new_id)("prod"),
@@ -242,8 +252,15 @@ impl<'a> Maker<'a> {
     /// A new variant of a product that is not one of its variants yet.
     pub fn variant(&mut self, pointer: &str, input: VariantInput, product: &Product) -> Variant {
         let prices = self.new_prices(pointer, &input);
-        let option_values: Vec<String> = input.option_values.iter().map(|value| value.trim().to_owned()).collect();
-        let title = input.title.and_then(|title| some_text(Some(title))).unwrap_or_else(|| variant_title(&option_values));
+        let option_values: Vec<String> = input
+            .option_values
+            .iter()
+            .map(|value| value.trim().to_owned())
+            .collect();
+        let title = input
+            .title
+            .and_then(|title| some_text(Some(title)))
+            .unwrap_or_else(|| variant_title(&option_values));
         let variant = Variant {
             id: (self.new_id)("var"),
             position: product.variants.last().map_or(0, |last| last.position + 1),
@@ -298,7 +315,10 @@ impl<'a> Maker<'a> {
         }
         product.status = patch.status.unwrap_or(product.status);
         replace(&mut product.vendor, patch.vendor.map(|vendor| vendor.trim().to_owned()));
-        replace(&mut product.product_type, patch.product_type.map(|kind| kind.trim().to_owned()));
+        replace(
+            &mut product.product_type,
+            patch.product_type.map(|kind| kind.trim().to_owned()),
+        );
         replace(&mut product.categories, patch.categories);
         product.seo_title = some_text(patch.seo.title.over(product.seo_title.take()));
         product.seo_description = some_text(patch.seo.description.over(product.seo_description.take()));
@@ -350,7 +370,10 @@ impl<'a> Maker<'a> {
     }
 
     fn wrong(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
-        self.errors.push(Field { pointer: pointer.into(), message: message.into() });
+        self.errors.push(Field {
+            pointer: pointer.into(),
+            message: message.into(),
+        });
     }
 
     fn title(&mut self, pointer: &str, title: &str) -> String {
@@ -363,7 +386,10 @@ impl<'a> Maker<'a> {
 
     fn slug(&mut self, pointer: &str, chosen: &str) -> String {
         if !slug::is_valid(chosen) {
-            self.wrong(pointer, "is not lower-case letters, digits and hyphens, or begins like an id");
+            self.wrong(
+                pointer,
+                "is not lower-case letters, digits and hyphens, or begins like an id",
+            );
         }
         chosen.to_owned()
     }
@@ -376,13 +402,22 @@ impl<'a> Maker<'a> {
                 self.wrong(format!("/options/{at}/name"), "is empty or stands there twice");
             }
         }
-        options.iter().map(|option| ProductOption { name: option.name.trim().to_owned(), values: Vec::new() }).collect()
+        options
+            .iter()
+            .map(|option| ProductOption {
+                name: option.name.trim().to_owned(),
+                values: Vec::new(),
+            })
+            .collect()
     }
 
     fn tags(&mut self, tags: Vec<String>) -> Vec<String> {
         let tags = distinct_tags(tags);
         if tags.len() > MOST_TAGS || tags.iter().any(|tag| tag.chars().count() > 100) {
-            self.wrong("/tags", format!("are more than {MOST_TAGS}, or one is longer than 100 characters"));
+            self.wrong(
+                "/tags",
+                format!("are more than {MOST_TAGS}, or one is longer than 100 characters"),
+            );
         }
         tags
     }
@@ -397,14 +432,21 @@ impl<'a> Maker<'a> {
         for (at, MediaInput { url, alt }) in media.into_iter().enumerate() {
             let url = url.trim().to_owned();
             if !is_reference(&url) {
-                self.wrong(format!("/media/{at}/url"), "is neither http(s)://… nor a path that begins with /");
+                self.wrong(
+                    format!("/media/{at}/url"),
+                    "is neither http(s)://… nor a path that begins with /",
+                );
             }
             if kept.iter().any(|media| media.url == url) {
                 continue;
             }
             let known = before.iter().find(|media| media.url == url);
             let id = known.map_or_else(|| (self.new_id)("img"), |media| media.id.clone());
-            kept.push(Media { id, url, alt: alt.trim().to_owned() });
+            kept.push(Media {
+                id,
+                url,
+                alt: alt.trim().to_owned(),
+            });
         }
         kept
     }
@@ -415,13 +457,28 @@ impl<'a> Maker<'a> {
         match (input.price, input.compare_at_price) {
             (Some(price), compared) => {
                 if compared.is_some_and(|compared| compared.currency() != price.currency()) {
-                    self.wrong(format!("{pointer}/compare_at_price"), "is in another currency than the price");
+                    self.wrong(
+                        format!("{pointer}/compare_at_price"),
+                        "is in another currency than the price",
+                    );
                 }
                 if prices.iter().any(|known| known.currency == price.currency()) {
                     self.wrong(format!("{pointer}/prices"), "names the currency of the price again");
                 }
-                self.check_price(&format!("{pointer}/price"), price.currency(), price.amount(), compare_at);
-                prices.insert(0, Price { currency: price.currency(), amount: price.amount(), compare_at });
+                self.check_price(
+                    &format!("{pointer}/price"),
+                    price.currency(),
+                    price.amount(),
+                    compare_at,
+                );
+                prices.insert(
+                    0,
+                    Price {
+                        currency: price.currency(),
+                        amount: price.amount(),
+                        compare_at,
+                    },
+                );
             }
             (None, Some(_)) => self.wrong(format!("{pointer}/compare_at_price"), "compares to no price"),
             (None, None) => {}
@@ -438,14 +495,21 @@ impl<'a> Maker<'a> {
                 self.wrong(format!("{pointer}/currency"), "is priced twice");
                 continue;
             }
-            prices.push(Price { currency: price.currency, amount: price.amount, compare_at: price.compare_at });
+            prices.push(Price {
+                currency: price.currency,
+                amount: price.amount,
+                compare_at: price.compare_at,
+            });
         }
         prices
     }
 
     fn check_price(&mut self, pointer: &str, currency: Currency, amount: i64, compare_at: Option<i64>) {
         if !self.currencies.contains(&currency) {
-            self.wrong(format!("{pointer}/currency"), format!("{currency} is not a currency of this store"));
+            self.wrong(
+                format!("{pointer}/currency"),
+                format!("{currency} is not a currency of this store"),
+            );
         }
         if amount < 0 || compare_at.is_some_and(|before| before < 0) {
             self.wrong(format!("{pointer}/amount"), "is below zero");
@@ -455,45 +519,78 @@ impl<'a> Maker<'a> {
     fn patch_price(&mut self, variant: &mut Variant, price: Option<Money>, compare_at: Patch<Money>) {
         if let Some(price) = price {
             self.check_price("/price", price.currency(), price.amount(), None);
-            match variant.prices.iter_mut().find(|known| known.currency == price.currency()) {
+            match variant
+                .prices
+                .iter_mut()
+                .find(|known| known.currency == price.currency())
+            {
                 Some(known) => known.amount = price.amount(),
-                None => variant.prices.push(Price { currency: price.currency(), amount: price.amount(), compare_at: None }),
+                None => variant.prices.push(Price {
+                    currency: price.currency(),
+                    amount: price.amount(),
+                    compare_at: None,
+                }),
             }
         }
         match compare_at {
             Patch::Absent => {}
             Patch::Null => {
                 let of = price.map(|price| price.currency());
-                for known in variant.prices.iter_mut().filter(|known| of.is_none_or(|of| of == known.currency)) {
+                for known in variant
+                    .prices
+                    .iter_mut()
+                    .filter(|known| of.is_none_or(|of| of == known.currency))
+                {
                     known.compare_at = None;
                 }
             }
-            Patch::Value(before) => match variant.prices.iter_mut().find(|known| known.currency == before.currency()) {
+            Patch::Value(before) => match variant
+                .prices
+                .iter_mut()
+                .find(|known| known.currency == before.currency())
+            {
                 Some(known) if before.amount() >= 0 => known.compare_at = Some(before.amount()),
-                _ => self.wrong("/compare_at_price", "compares to no price in its currency, or is below zero"),
+                _ => self.wrong(
+                    "/compare_at_price",
+                    "compares to no price in its currency, or is below zero",
+                ),
             },
         }
     }
 
     fn check_variant(&mut self, pointer: &str, variant: &Variant, product: &Product) {
         if variant.option_values.len() != product.options.len() {
-            self.wrong(format!("{pointer}/option_values"), format!("must be {}: one for each option", product.options.len()));
+            self.wrong(
+                format!("{pointer}/option_values"),
+                format!("must be {}: one for each option", product.options.len()),
+            );
         } else if !variant.option_values.is_empty() {
             let key = option_key(&variant.option_values);
             if product.variants.iter().any(|other| other.option_key() == key) {
-                self.wrong(format!("{pointer}/option_values"), "are those of another variant of this product");
+                self.wrong(
+                    format!("{pointer}/option_values"),
+                    "are those of another variant of this product",
+                );
             }
         }
         if let Some(sku) = &variant.sku {
             if sku.len() > LONGEST_SKU {
                 self.wrong(format!("{pointer}/sku"), format!("is longer than {LONGEST_SKU} bytes"));
             }
-            if variant.owns_sku && product.variants.iter().any(|other| other.owns_sku && other.sku.as_ref() == Some(sku)) {
+            if variant.owns_sku
+                && product
+                    .variants
+                    .iter()
+                    .any(|other| other.owns_sku && other.sku.as_ref() == Some(sku))
+            {
                 self.wrong(format!("{pointer}/sku"), "is that of another variant of this product");
             }
         }
         if variant.image_url.as_deref().is_some_and(|url| !is_reference(url)) {
-            self.wrong(format!("{pointer}/image_url"), "is neither http(s)://… nor a path that begins with /");
+            self.wrong(
+                format!("{pointer}/image_url"),
+                "is neither http(s)://… nor a path that begins with /",
+            );
         }
     }
 }
@@ -502,14 +599,17 @@ impl<'a> Maker<'a> {
 pub fn distinct_tags(tags: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let tags = tags.into_iter().map(|tag| tag.trim().to_owned());
-    tags.filter(|tag| !tag.is_empty() && seen.insert(tag.to_lowercase())).collect()
+    tags.filter(|tag| !tag.is_empty() && seen.insert(tag.to_lowercase()))
+        .collect()
 }
 
 /// A picture is shown by shoppers' browsers: no address that could run there.
 pub fn is_reference(url: &str) -> bool {
     let local = url.starts_with('/') && !url.starts_with("//");
     (local || url.starts_with("https://") || url.starts_with("http://"))
-        && !url.chars().any(|letter| letter.is_whitespace() || letter.is_control() || matches!(letter, '"' | '<' | '>'))
+        && !url
+            .chars()
+            .any(|letter| letter.is_whitespace() || letter.is_control() || matches!(letter, '"' | '<' | '>'))
 }
 
 /// Trimmed; nothing where nothing is left.

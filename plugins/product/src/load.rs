@@ -41,7 +41,11 @@ pub fn by_slug(slug: &str) -> Result<Option<Product>, Problem> {
 
 /// By what a path may say.
 pub fn by_id_or_slug(name: &str) -> Result<Option<Product>, Problem> {
-    if name.starts_with("prod_") { by_id(name) } else { by_slug(name) }
+    if name.starts_with("prod_") {
+        by_id(name)
+    } else {
+        by_slug(name)
+    }
 }
 
 /// In the order of their ids.
@@ -69,7 +73,11 @@ pub fn locked_by_variant(variant: &str) -> Result<Option<Product>, Problem> {
 
 /// The same for many, in the order of their ids.
 pub fn lock_all(ids: &[String]) -> Result<(), Problem> {
-    sql!("select id from products where id = any($1) order by id for update", JsonColumn(ids)).scalars::<String>()?;
+    sql!(
+        "select id from products where id = any($1) order by id for update",
+        JsonColumn(ids)
+    )
+    .scalars::<String>()?;
     Ok(())
 }
 
@@ -162,10 +170,18 @@ impl From<Row> for Product {
 impl From<VariantRow> for Variant {
     fn from(row: VariantRow) -> Self {
         let size = match (row.length_mm, row.width_mm, row.height_mm) {
-            (Some(length_mm), Some(width_mm), Some(height_mm)) => Some(Size { length_mm, width_mm, height_mm }),
+            (Some(length_mm), Some(width_mm), Some(height_mm)) => Some(Size {
+                length_mm,
+                width_mm,
+                height_mm,
+            }),
             _ => None,
         };
-        let price = |price: PriceRow| Price { currency: price.currency, amount: price.amount, compare_at: price.compare_at };
+        let price = |price: PriceRow| Price {
+            currency: price.currency,
+            amount: price.amount,
+            compare_at: price.compare_at,
+        };
         Self {
             id: row.id,
             position: row.position,
@@ -181,7 +197,12 @@ impl From<VariantRow> for Variant {
             tax_category: row.tax_category,
             image_url: row.image_url,
             prices: row.prices.into_iter().map(price).collect(),
-            stock: Stock { tracked: row.tracked, policy: row.policy, on_hand: row.on_hand, reserved: row.reserved },
+            stock: Stock {
+                tracked: row.tracked,
+                policy: row.policy,
+                on_hand: row.on_hand,
+                reserved: row.reserved,
+            },
             extensions: row.extensions,
             created_at: row.created_at,
         }

@@ -161,14 +161,22 @@ impl Policy {
 impl Variant {
     /// Tells variants of one product apart. Without options nothing does but their ids.
     pub fn option_key(&self) -> String {
-        if self.option_values.is_empty() { format!("#{}", self.id) } else { option_key(&self.option_values) }
+        if self.option_values.is_empty() {
+            format!("#{}", self.id)
+        } else {
+            option_key(&self.option_values)
+        }
     }
 
     /// The currency shown where none was asked for.
     pub fn home_currency(&self, stores: Currency) -> Option<Currency> {
         let mut currencies = self.prices.iter().map(|price| price.currency);
         let first = currencies.next()?;
-        Some(if first == stores || currencies.any(|currency| currency == stores) { stores } else { first })
+        Some(if first == stores || currencies.any(|currency| currency == stores) {
+            stores
+        } else {
+            first
+        })
     }
 }
 
@@ -181,8 +189,16 @@ pub fn option_key(values: &[String]) -> String {
 
 /// `Black / 54 cm`
 pub fn variant_title(values: &[String]) -> String {
-    let said: Vec<&str> = values.iter().map(|value| value.trim()).filter(|value| !value.is_empty()).collect();
-    if said.is_empty() { "Default".to_owned() } else { said.join(" / ") }
+    let said: Vec<&str> = values
+        .iter()
+        .map(|value| value.trim())
+        .filter(|value| !value.is_empty())
+        .collect();
+    if said.is_empty() {
+        "Default".to_owned()
+    } else {
+        said.join(" / ")
+    }
 }
 
 impl Product {

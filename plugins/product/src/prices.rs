@@ -6,7 +6,9 @@ use commerce_sdk::money::MAX_AMOUNT;
 pub enum PriceError {
     NotANumber,
     /// More digits behind the point than the currency has, other than zeros.
-    TooPrecise { exponent: u32 },
+    TooPrecise {
+        exponent: u32,
+    },
     TooLarge,
 }
 
@@ -49,8 +51,8 @@ pub fn parse_price(text: &str, exponent: u32) -> Result<i64, PriceError> {
 /// the store begins to use it. The rupiah has none, as its payment providers count it.
 pub fn usual_exponent(currency: &str) -> u32 {
     match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "IDR" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "IDR" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI"
+        | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         _ => 2,
     }
@@ -90,7 +92,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_plain_decimal_number_is_refused() {
-        for text in ["", ".", "-1", "+1", "1,299.00", "1e3", "$5", "5 USD", "NaN", "1.2.3", "١٢"] {
+        for text in [
+            "", ".", "-1", "+1", "1,299.00", "1e3", "$5", "5 USD", "NaN", "1.2.3", "١٢",
+        ] {
             assert_eq!(parse_price(text, 2), Err(PriceError::NotANumber), "{text:?}");
         }
     }

@@ -19,12 +19,16 @@ pub const KEEP_S: u32 = 60;
 /// A product by its id or slug
 #[get("/api/products/{product}", access = public, cacheable, operation = "show", problems(404 = "unknown_product"))]
 pub fn show(Path(name): Path<String>) -> Result<With<Json<ProductAnswer>>, Problem> {
-    let product = load::by_id_or_slug(&name)?.filter(|product| product.status == Status::Active).ok_or_else(unknown_product)?;
+    let product = load::by_id_or_slug(&name)?
+        .filter(|product| product.status == Status::Active)
+        .ok_or_else(unknown_product)?;
     let home = store()?.currency;
     let tag = announce::tag(&product.id);
     let answer = ProductAnswer::new(product, home);
     let etag = answer.etag();
-    Ok(Json(answer).with_header("etag", etag).cached(KEEP_S, &[&tag, announce::PRODUCTS]))
+    Ok(Json(answer)
+        .with_header("etag", etag)
+        .cached(KEEP_S, &[&tag, announce::PRODUCTS]))
 }
 
 /// A product in any state, for staff
@@ -51,13 +55,21 @@ pub fn create(cx: &Context, Json(input): Json<ProductInput>) -> Result<With<Crea
     save_one(cx, &store, None, product)?;
     let body = answer(&id, &store)?;
     let etag = body.etag();
-    Ok(Created { location: format!("/api/products/{id}"), body }.with_header("etag", etag))
+    Ok(Created {
+        location: format!("/api/products/{id}"),
+        body,
+    }
+    .with_header("etag", etag))
 }
 
 /// Changes a product
 #[patch("/api/products/{product}", access = staff("product.write"), operation = "change", headers("if-match"),
     problems(404 = "unknown_product", 409 = "slug_taken", 412 = "version_changed", 422 = "unknown_category"), body_kib = 2_048)]
-pub fn change(cx: &Context, Path(id): Path<String>, Json(patch): Json<ProductPatch>) -> Result<With<Json<ProductAnswer>>, Problem> {
+pub fn change(
+    cx: &Context,
+    Path(id): Path<String>,
+    Json(patch): Json<ProductPatch>,
+) -> Result<With<Json<ProductAnswer>>, Problem> {
     let store = store()?;
     let before = load::locked(&id)?.ok_or_else(unknown_product)?;
     expect_version(cx, &before)?;
@@ -66,7 +78,10 @@ pub fn change(cx: &Context, Path(id): Path<String>, Json(patch): Json<ProductPat
         maker.patch_product(&mut after, patch);
         Ok(after)
     })?;
-    let after = Product { categories: categories::resolve(&after.categories)?, ..after };
+    let after = Product {
+        categories: categories::resolve(&after.categories)?,
+        ..after
+    };
     if after != before {
         save_one(cx, &store, Some(before), after)?;
     }
@@ -88,7 +103,11 @@ pub fn remove(cx: &Context, Path(id): Path<String>) -> Result<NoContent, Problem
 /// Adds a variant to a product
 #[post("/api/products/{product}/variants", access = staff("product.write"), operation = "add_variant",
     problems(404 = "unknown_product", 409 = "sku_taken", 409 = "options_taken"))]
-pub fn add_variant(cx: &Context, Path(id): Path<String>, Json(input): Json<VariantInput>) -> Result<Created<VariantAnswer>, Problem> {
+pub fn add_variant(
+    cx: &Context,
+    Path(id): Path<String>,
+    Json(input): Json<VariantInput>,
+) -> Result<Created<VariantAnswer>, Problem> {
     let store = store()?;
     let before = load::locked(&id)?.ok_or_else(unknown_product)?;
     let after = making(&store, |maker| {
@@ -98,20 +117,35 @@ pub fn add_variant(cx: &Context, Path(id): Path<String>, Json(input): Json<Varia
         after.collect_option_values();
         Ok(after)
     })?;
-    let variant = after.variants.last().map(|variant| variant.id.clone()).unwrap_or_default();
+    let variant = after
+        .variants
+        .last()
+        .map(|variant| variant.id.clone())
+        .unwrap_or_default();
     save_one(cx, &store, Some(before), after)?;
     let body = variant_answer(&id, &variant, &store)?;
-    Ok(Created { location: format!("/api/variants/{}", body.id()), body })
+    Ok(Created {
+        location: format!("/api/variants/{}", body.id()),
+        body,
+    })
 }
 
 /// Changes a variant
 #[patch("/api/variants/{variant}", access = staff("product.write"), operation = "change_variant", headers("if-match"),
     problems(404 = "unknown_variant", 409 = "sku_taken", 409 = "options_taken", 412 = "version_changed"))]
-pub fn change_variant(cx: &Context, Path(id): Path<String>, Json(patch): Json<VariantPatch>) -> Result<Json<VariantAnswer>, Problem> {
+pub fn change_variant(
+    cx: &Context,
+    Path(id): Path<String>,
+    Json(patch): Json<VariantPatch>,
+) -> Result<Json<VariantAnswer>, Problem> {
     let store = store()?;
     let before = load::locked_by_variant(&id)?.ok_or_else(unknown_variant)?;
     expect_version(cx, &before)?;
-    let at = before.variants.iter().position(|variant| variant.id == id).ok_or_else(unknown_variant)?;
+    let at = before
+        .variants
+        .iter()
+        .position(|variant| variant.id == id)
+        .ok_or_else(unknown_variant)?;
     let after = making(&store, |maker| {
         let mut after = before.clone();
         maker.patch_variant(&mut after, at, patch);
@@ -149,7 +183,11 @@ pub fn unknown_variant() -> Problem {
 /// Who is written into the ledger.
 pub fn actor(cx: &Context) -> String {
     let caller = cx.caller();
-    caller.account().or(caller.plugin()).unwrap_or(if caller.is_staff() { "key" } else { "system" }).to_owned()
+    caller
+        .account()
+        .or(caller.plugin())
+        .unwrap_or(if caller.is_staff() { "key" } else { "system" })
+        .to_owned()
 }
 
 /// Runs a step that checks input, with what it needs, and answers everything it found wrong.
@@ -164,8 +202,14 @@ pub fn making<T>(store: &Store, step: impl FnOnce(&mut Maker<'_>) -> Result<T, P
 
 /// The slug, or with a number behind it where it is taken.
 pub fn free_slug(wanted: &str) -> Result<String, Problem> {
-    let candidates: Vec<String> = std::iter::once(wanted.to_owned()).chain((2..=30).map(|n| slug::numbered(wanted, n))).collect();
-    let taken = sql!("select slug from products where slug = any($1)", JsonColumn(&candidates)).scalars::<String>()?;
+    let candidates: Vec<String> = std::iter::once(wanted.to_owned())
+        .chain((2..=30).map(|n| slug::numbered(wanted, n)))
+        .collect();
+    let taken = sql!(
+        "select slug from products where slug = any($1)",
+        JsonColumn(&candidates)
+    )
+    .scalars::<String>()?;
     let free = candidates.into_iter().find(|candidate| !taken.contains(candidate));
     Ok(free.unwrap_or_else(|| {
         // Thirty of one title: any further one is told apart by chance.
@@ -176,7 +220,11 @@ pub fn free_slug(wanted: &str) -> Result<String, Problem> {
 
 fn save_one(cx: &Context, store: &Store, before: Option<Product>, after: Product) -> Result<(), Problem> {
     let actor = actor(cx);
-    let origin = Origin { actor: &actor, kind: Kind::Adjust, reason: "initial stock" };
+    let origin = Origin {
+        actor: &actor,
+        kind: Kind::Adjust,
+        reason: "initial stock",
+    };
     save(&[Change { before, after }], store.currency, &origin)
 }
 
@@ -196,15 +244,25 @@ fn with_etag(answer: ProductAnswer) -> Result<With<Json<ProductAnswer>>, Problem
 
 /// Only the version counts for a write: that somebody bought one meanwhile is no conflict.
 fn expect_version(cx: &Context, product: &Product) -> Result<(), Problem> {
-    let Some(expected) = cx.header("if-match") else { return Ok(()) };
+    let Some(expected) = cx.header("if-match") else {
+        return Ok(());
+    };
     let matches = expected.split(',').map(str::trim).any(|tag| {
-        let version = tag.trim_start_matches("W/").trim_matches('"').split('-').next().unwrap_or_default();
+        let version = tag
+            .trim_start_matches("W/")
+            .trim_matches('"')
+            .split('-')
+            .next()
+            .unwrap_or_default();
         tag == "*" || version.parse() == Ok(product.version)
     });
     if matches {
         Ok(())
     } else {
-        Err(Problem::new(412, "version_changed", "The product has changed since: read it again.").with("version", product.version))
+        Err(
+            Problem::new(412, "version_changed", "The product has changed since: read it again.")
+                .with("version", product.version),
+        )
     }
 }
 
@@ -217,7 +275,10 @@ fn refuse_reserved<'a>(variants: impl IntoIterator<Item = &'a str>) -> Result<()
     )
     .scalars::<i64>()?;
     if reserved.iter().any(|reserved| *reserved > 0) {
-        return Err(Problem::conflict("stock_reserved", "Some of it is promised to checkouts: archive the product instead."));
+        return Err(Problem::conflict(
+            "stock_reserved",
+            "Some of it is promised to checkouts: archive the product instead.",
+        ));
     }
     Ok(())
 }

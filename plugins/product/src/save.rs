@@ -120,12 +120,17 @@ impl Change {
 
     fn removed_variants(&self) -> impl Iterator<Item = &str> {
         let before = self.before.iter().flat_map(|product| &product.variants);
-        before.map(|variant| variant.id.as_str()).filter(|id| self.after.variants.iter().all(|variant| variant.id != *id))
+        before
+            .map(|variant| variant.id.as_str())
+            .filter(|id| self.after.variants.iter().all(|variant| variant.id != *id))
     }
 
     /// New variants, and those of which `differs`.
     fn variants_where(&self, differs: impl Fn(&Variant, &Variant) -> bool) -> impl Iterator<Item = &Variant> {
-        self.after.variants.iter().filter(move |variant| self.variant_before(&variant.id).is_none_or(|before| differs(before, variant)))
+        self.after.variants.iter().filter(move |variant| {
+            self.variant_before(&variant.id)
+                .is_none_or(|before| differs(before, variant))
+        })
     }
 }
 
@@ -166,7 +171,12 @@ fn variants(changes: &[Change], home: Currency, now: Timestamp) -> Result<(), Pr
         return Ok(());
     }
     let sku_taken = || Problem::conflict("sku_taken", "Another variant has this SKU.").field("/sku", "is taken");
-    let options_taken = || Problem::conflict("options_taken", "Another variant of this product has these option values.");
+    let options_taken = || {
+        Problem::conflict(
+            "options_taken",
+            "Another variant of this product has these option values.",
+        )
+    };
     sql!(
         "insert into variants (id, product_id, position, title, sku, sku_key, option_values, option_key, barcode, weight_g, length_mm,
             width_mm, height_mm, requires_shipping, taxable, tax_category, image_url, currency, created_at, updated_at)
@@ -282,7 +292,13 @@ fn stock_rows(changes: &[Change], origin: &Origin<'_>, now: Timestamp) -> Result
                 on_hand: variant.stock.on_hand,
             });
             if variant.stock.on_hand != 0 && change.variant_before(&variant.id).is_none() {
-                entries.push(stock::Entry::movement(origin.kind, &variant.id, variant.stock.on_hand, origin, now));
+                entries.push(stock::Entry::movement(
+                    origin.kind,
+                    &variant.id,
+                    variant.stock.on_hand,
+                    origin,
+                    now,
+                ));
             }
         }
     }
@@ -309,14 +325,26 @@ struct TagRow<'a> {
 }
 
 fn tags(changes: &[Change]) -> Result<(), Problem> {
-    let of = |product: &Product| product.tags.iter().map(|tag| tag.to_lowercase()).collect::<BTreeSet<_>>();
+    let of = |product: &Product| {
+        product
+            .tags
+            .iter()
+            .map(|tag| tag.to_lowercase())
+            .collect::<BTreeSet<_>>()
+    };
     let differing = differing(changes, of);
-    clear_known(&differing, |stale| sql!("delete from product_tags where product_id = any($1)", JsonColumn(stale)))?;
+    clear_known(&differing, |stale| {
+        sql!("delete from product_tags where product_id = any($1)", JsonColumn(stale))
+    })?;
     let rows: Vec<TagRow<'_>> = differing
         .iter()
         .flat_map(|change| {
             let product_id = &change.after.id;
-            change.after.tags.iter().map(move |tag| TagRow { product_id, tag_key: tag.to_lowercase(), tag })
+            change.after.tags.iter().map(move |tag| TagRow {
+                product_id,
+                tag_key: tag.to_lowercase(),
+                tag,
+            })
         })
         .collect();
     if !rows.is_empty() {
@@ -337,13 +365,23 @@ struct PlaceRow<'a> {
 }
 
 fn categories(changes: &[Change]) -> Result<(), Problem> {
-    let differing = differing(changes, |product| product.categories.iter().cloned().collect::<BTreeSet<_>>());
-    clear_known(&differing, |stale| sql!("delete from product_categories where product_id = any($1)", JsonColumn(stale)))?;
+    let differing = differing(changes, |product| {
+        product.categories.iter().cloned().collect::<BTreeSet<_>>()
+    });
+    clear_known(&differing, |stale| {
+        sql!(
+            "delete from product_categories where product_id = any($1)",
+            JsonColumn(stale)
+        )
+    })?;
     let rows: Vec<PlaceRow<'_>> = differing
         .iter()
         .flat_map(|change| {
             let product_id = &change.after.id;
-            change.after.categories.iter().map(move |category_id| PlaceRow { product_id, category_id })
+            change.after.categories.iter().map(move |category_id| PlaceRow {
+                product_id,
+                category_id,
+            })
         })
         .collect();
     if !rows.is_empty() {
@@ -364,12 +402,24 @@ struct TermRow<'a> {
 }
 
 fn search_terms(changes: &[Change]) -> Result<(), Problem> {
-    let of = |product: &Product| terms::of_product(&product.title, product.variants.iter().filter_map(|variant| variant.sku.as_deref()));
+    let of = |product: &Product| {
+        terms::of_product(
+            &product.title,
+            product.variants.iter().filter_map(|variant| variant.sku.as_deref()),
+        )
+    };
     let differing = differing(changes, of);
-    clear_known(&differing, |stale| sql!("delete from search_terms where product_id = any($1)", JsonColumn(stale)))?;
+    clear_known(&differing, |stale| {
+        sql!("delete from search_terms where product_id = any($1)", JsonColumn(stale))
+    })?;
     let rows: Vec<TermRow<'_>> = differing
         .iter()
-        .flat_map(|change| of(&change.after).into_iter().map(|term| TermRow { term, product_id: &change.after.id }))
+        .flat_map(|change| {
+            of(&change.after).into_iter().map(|term| TermRow {
+                term,
+                product_id: &change.after.id,
+            })
+        })
         .collect();
     if !rows.is_empty() {
         sql!(
@@ -384,7 +434,12 @@ fn search_terms(changes: &[Change]) -> Result<(), Problem> {
 
 /// New products, and those of which this part differs.
 fn differing<K: PartialEq>(changes: &[Change], part: impl Fn(&Product) -> K) -> Vec<&Change> {
-    let differs = |change: &&Change| change.before.as_ref().is_none_or(|before| part(before) != part(&change.after));
+    let differs = |change: &&Change| {
+        change
+            .before
+            .as_ref()
+            .is_none_or(|before| part(before) != part(&change.after))
+    };
     changes.iter().filter(differs).collect()
 }
 

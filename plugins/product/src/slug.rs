@@ -27,7 +27,9 @@ pub fn numbered(slug: &str, number: u32) -> String {
 
 /// Whether a slug that somebody chose can stand in a URL, and is no id.
 pub fn is_valid(slug: &str) -> bool {
-    let shaped = slug.chars().all(|letter| letter == '-' || letter == '_' || letter.is_alphanumeric());
+    let shaped = slug
+        .chars()
+        .all(|letter| letter == '-' || letter == '_' || letter.is_alphanumeric());
     !slug.is_empty()
         && slug.len() <= 255
         && shaped

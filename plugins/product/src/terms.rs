@@ -48,7 +48,10 @@ mod tests {
     #[test]
     fn a_product_is_found_by_each_word_of_its_title_and_skus() {
         let terms = of_product("Adjustable Stem", ["STEM-ADJ/01", "Stem - Black"]);
-        assert_eq!(terms.into_iter().collect::<Vec<_>>(), ["01", "adj", "adjustable", "black", "stem"]);
+        assert_eq!(
+            terms.into_iter().collect::<Vec<_>>(),
+            ["01", "adj", "adjustable", "black", "stem"]
+        );
     }
 
     #[test]

@@ -21,19 +21,26 @@ fn schema() -> Schema {
     files.iter().fold(empty, |schema, file| {
         let text = std::fs::read_to_string(file).expect("it can be read");
         let name = file.file_name().expect("a file").to_string_lossy().into_owned();
-        plan_migration(&schema, &name, &text).unwrap_or_else(|refusal| panic!("{name}: {refusal:?}")).schema_after
+        plan_migration(&schema, &name, &text)
+            .unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"))
+            .schema_after
     })
 }
 
 fn views() -> Vec<View> {
     let text = std::fs::read_to_string(folder().join("plugin.toml")).expect("it can be read");
     let manifest: commerce_contract::Manifest = toml::from_str(&text).expect("a manifest");
-    manifest.views.into_iter().map(|(name, text)| View { name, text }).collect()
+    manifest
+        .views
+        .into_iter()
+        .map(|(name, text)| View { name, text })
+        .collect()
 }
 
 /// What the macro `sql!` recorded, as install finds it in the package.
 fn recorded() -> Vec<String> {
-    let package = commerce_build::build(folder(), &commerce_build::Options::default(), &mut |_| {}).expect("the plugin builds");
+    let package =
+        commerce_build::build(folder(), &commerce_build::Options::default(), &mut |_| {}).expect("the plugin builds");
     let bytes = std::fs::read(package).expect("the package");
     let mut texts = Vec::new();
     for payload in wasmparser::Parser::new(0).parse_all(&bytes) {
@@ -52,8 +59,15 @@ fn every_statement_passes_the_border_on_both_engines() {
     let border = Border::new(Arc::new(schema()), Vec::new());
     let texts = recorded();
     assert!(texts.len() > 60, "only {} texts are recorded", texts.len());
-    let refused: Vec<String> =
-        texts.iter().filter_map(|text| border.prepare(text).err().map(|refusal| format!("{refusal:?}\n  {text}\n"))).collect();
+    let refused: Vec<String> = texts
+        .iter()
+        .filter_map(|text| {
+            border
+                .prepare(text)
+                .err()
+                .map(|refusal| format!("{refusal:?}\n  {text}\n"))
+        })
+        .collect();
     assert!(refused.is_empty(), "{} refused:\n{}", refused.len(), refused.join("\n"));
 }
 

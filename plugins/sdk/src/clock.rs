@@ -10,8 +10,6 @@ pub fn now() -> Timestamp {
     if cfg!(target_arch = "wasm32") {
         return Timestamp::from_host(host::now());
     }
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -14,10 +14,7 @@ impl Context {
     pub(crate) fn new(caller: types::Caller, headers: Vec<types::Header>) -> Self {
         Self {
             caller: Caller(caller),
-            headers: headers
-                .into_iter()
-                .map(|header| (header.name, header.value))
-                .collect(),
+            headers: headers.into_iter().map(|header| (header.name, header.value)).collect(),
         }
     }
 

@@ -21,10 +21,8 @@ pub struct Schemas {
 
 impl Schemas {
     pub(crate) fn new() -> Self {
-        let settings = || {
-            SchemaSettings::draft2020_12()
-                .with(|settings| settings.definitions_path = "/components/schemas".into())
-        };
+        let settings =
+            || SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
         Self {
             taken: settings().for_deserialize().into_generator(),
             answered: settings().for_serialize().into_generator(),
@@ -73,8 +71,7 @@ impl Renames {
                 .collect(),
         );
         while let Some(name) = taken.iter().find_map(|(name, schema)| {
-            (shared(name) && !renames.0.contains(name) && renames.concern(schema))
-                .then(|| name.clone())
+            (shared(name) && !renames.0.contains(name) && renames.concern(schema)).then(|| name.clone())
         }) {
             renames.0.push(name);
         }

@@ -45,10 +45,7 @@ pub fn descriptor<P: Plugin>() -> Descriptor {
         .routes
         .iter_mut()
         .flat_map(|route| route.body.iter_mut().chain(&mut route.query));
-    let payloads = descriptor
-        .functions
-        .iter_mut()
-        .map(|function| &mut function.payload);
+    let payloads = descriptor.functions.iter_mut().map(|function| &mut function.payload);
     for schema in bodies.chain(payloads).chain(&mut descriptor.settings) {
         renames.apply(schema);
     }
@@ -70,17 +67,9 @@ impl<P: Plugin> handle::Guest for Exports<P> {
 }
 
 impl<P: Plugin> call::Guest for Exports<P> {
-    fn call(
-        caller: types::Caller,
-        function: String,
-        payload: Vec<u8>,
-    ) -> Result<Vec<u8>, types::Problem> {
+    fn call(caller: types::Caller, function: String, payload: Vec<u8>) -> Result<Vec<u8>, types::Problem> {
         log_panics();
-        Ok(P::call(
-            &function,
-            &Context::new(caller, Vec::new()),
-            &payload,
-        )?)
+        Ok(P::call(&function, &Context::new(caller, Vec::new()), &payload)?)
     }
 }
 
@@ -100,7 +89,5 @@ impl<P: Plugin> run::Guest for Exports<P> {
 
 /// A panic ends in a trap, which has no message of its own: tell the operator where and why before.
 fn log_panics() {
-    panic::set_hook(Box::new(|panic| {
-        log::write(log::Level::Error, &panic.to_string())
-    }));
+    panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
 }

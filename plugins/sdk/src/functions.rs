@@ -33,12 +33,8 @@ pub trait FunctionPayload: Sized {
 
 impl<T: DeserializeOwned + JsonSchema> FunctionPayload for T {
     fn decode(payload: &[u8]) -> Result<Self, Problem> {
-        serde_json::from_slice(payload).map_err(|error| {
-            Problem::unprocessable(
-                "invalid_payload",
-                format!("The payload can't be used: {error}."),
-            )
-        })
+        serde_json::from_slice(payload)
+            .map_err(|error| Problem::unprocessable("invalid_payload", format!("The payload can't be used: {error}.")))
     }
 
     fn schema(schemas: &mut Schemas) -> contract::JsonSchema {

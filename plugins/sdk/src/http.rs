@@ -51,10 +51,7 @@ impl Request {
     }
 
     pub fn json(self, body: &impl Serialize) -> Result<Self, Problem> {
-        Ok(self.body(
-            "application/json",
-            serde_json::to_vec(body).map_err(Problem::internal)?,
-        ))
+        Ok(self.body("application/json", serde_json::to_vec(body).map_err(Problem::internal)?))
     }
 
     pub fn body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {

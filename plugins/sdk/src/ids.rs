@@ -17,13 +17,11 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// Whether `text` is `prefix`, an underscore and 26 characters of lower-case Crockford base 32.
 #[doc(hidden)]
 pub fn is_typeid(text: &str, prefix: &str) -> bool {
-    let Some(suffix) = text
-        .strip_prefix(prefix)
-        .and_then(|rest| rest.strip_prefix('_'))
-    else {
+    let Some(suffix) = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')) else {
         return false;
     };
-    let in_alphabet = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'h' | b'j' | b'k' | b'm' | b'n' | b'p'..=b't' | b'v'..=b'z');
+    let in_alphabet =
+        |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'h' | b'j' | b'k' | b'm' | b'n' | b'p'..=b't' | b'v'..=b'z');
     // 26 characters hold 130 bits; the first may use three of its five.
     suffix.len() == 26 && suffix.as_bytes()[0] <= b'7' && suffix.bytes().all(in_alphabet)
 }
@@ -137,11 +135,7 @@ mod tests {
             "prod_01H455VB4PEX5VSKNK084SN02Q",
             "",
         ] {
-            assert_eq!(
-                other.parse::<ProductId>(),
-                Err(InvalidId("prod")),
-                "{other}"
-            );
+            assert_eq!(other.parse::<ProductId>(), Err(InvalidId("prod")), "{other}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "ImportBatch")]
@@ -16,9 +17,16 @@ pub struct Batch {
     /// Nothing comes behind these rows: all must be consumed.
     #[serde(default)]
     pub last: bool,
-    /// What the operator wrote on the command line, for example the currency.
+    /// What the operator wrote on the command line, for example the currency; what they left out may be null.
     #[serde(default)]
-    pub options: BTreeMap<String, String>,
+    pub options: BTreeMap<String, Value>,
+}
+
+impl Batch {
+    /// An option that is a text; none where it was left out.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).and_then(Value::as_str)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

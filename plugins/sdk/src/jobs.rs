@@ -19,19 +19,9 @@ use crate::problem::Problem;
 use crate::timestamp::Timestamp;
 
 /// At most one job waits per name and key: scheduling again moves it. Part of the unit of work.
-pub fn schedule(
-    name: &str,
-    key: impl AsRef<str>,
-    due_at: Timestamp,
-    payload: &impl Serialize,
-) -> Result<(), Problem> {
+pub fn schedule(name: &str, key: impl AsRef<str>, due_at: Timestamp, payload: &impl Serialize) -> Result<(), Problem> {
     let payload = serde_json::to_string(payload).map_err(Problem::internal)?;
-    Ok(host::schedule(
-        name,
-        key.as_ref(),
-        due_at.to_host(),
-        &payload,
-    )?)
+    Ok(host::schedule(name, key.as_ref(), due_at.to_host(), &payload)?)
 }
 
 /// Whether one waited.

@@ -41,9 +41,7 @@ pub mod store;
 pub mod testing;
 pub mod timestamp;
 
-pub use commerce_sdk_macros::{
-    consumer, delete, function, get, job, patch, plugin, post, put, schedule,
-};
+pub use commerce_sdk_macros::{consumer, delete, function, get, job, patch, plugin, post, put, schedule};
 pub use context::{Caller, CallerKind, Context};
 pub use {schemars, serde, serde_json};
 

@@ -2,9 +2,7 @@
 
 use crate::bindings::commerce::kernel::log as host;
 pub use crate::bindings::commerce::kernel::log::Level;
-pub use crate::{
-    __log_debug as debug, __log_error as error, __log_info as info, __log_warn as warn,
-};
+pub use crate::{__log_debug as debug, __log_error as error, __log_info as info, __log_warn as warn};
 
 /// What the macros call. Outside of the sandbox, in a plugin's own tests, lines go to standard error.
 pub fn write(level: Level, message: &str) {

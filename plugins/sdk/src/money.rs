@@ -104,10 +104,7 @@ impl Money {
     }
 
     pub const fn zero(currency: Currency) -> Self {
-        Self {
-            amount: 0,
-            currency,
-        }
+        Self { amount: 0, currency }
     }
 
     /// In minor units.
@@ -141,19 +138,11 @@ impl Money {
 
     /// Never less than zero: what is left of a price after a discount.
     pub fn minus_at_most(self, other: Self) -> Result<Self, MoneyError> {
-        Self::new(
-            (self.amount - self.same_currency(other)?).max(0),
-            self.currency,
-        )
+        Self::new((self.amount - self.same_currency(other)?).max(0), self.currency)
     }
 
-    pub fn sum(
-        currency: Currency,
-        amounts: impl IntoIterator<Item = Self>,
-    ) -> Result<Self, MoneyError> {
-        amounts
-            .into_iter()
-            .try_fold(Self::zero(currency), Self::plus)
+    pub fn sum(currency: Currency, amounts: impl IntoIterator<Item = Self>) -> Result<Self, MoneyError> {
+        amounts.into_iter().try_fold(Self::zero(currency), Self::plus)
     }
 
     /// Splits by weights into parts that add up to the whole: each part is cut down, and the units that are left go one
@@ -170,24 +159,15 @@ impl Money {
                 .collect();
         }
         let (whole, sign) = (u128::from(self.amount.unsigned_abs()), self.amount.signum());
-        let shares = weights.iter().map(|&weight| {
-            (
-                whole * u128::from(weight) / total,
-                whole * u128::from(weight) % total,
-            )
-        });
+        let shares = weights
+            .iter()
+            .map(|&weight| (whole * u128::from(weight) / total, whole * u128::from(weight) % total));
         let (mut parts, losses): (Vec<u128>, Vec<u128>) = shares.unzip();
         let left = whole - parts.iter().sum::<u128>();
         let mut by_loss: Vec<usize> = (0..parts.len()).collect();
         by_loss.sort_by_key(|&at| (std::cmp::Reverse(losses[at]), at));
-        by_loss
-            .into_iter()
-            .take(left as usize)
-            .for_each(|at| parts[at] += 1);
-        parts
-            .into_iter()
-            .map(|amount| part(sign * amount as i64))
-            .collect()
+        by_loss.into_iter().take(left as usize).for_each(|at| parts[at] += 1);
+        parts.into_iter().map(|amount| part(sign * amount as i64)).collect()
     }
 
     fn same_currency(self, other: Self) -> Result<i64, MoneyError> {
@@ -254,10 +234,7 @@ impl Rate {
         if denominator == 0 {
             return Err(MoneyError::Rate);
         }
-        Ok(Self {
-            numerator,
-            denominator,
-        })
+        Ok(Self { numerator, denominator })
     }
 
     pub const fn numerator(self) -> u32 {
@@ -289,10 +266,7 @@ impl Rate {
 
     /// How much of an amount is the rate that it already includes, as for a tax inside of a price; rounded likewise.
     pub fn within(self, amount: Money) -> Result<Money, MoneyError> {
-        self.share(
-            amount,
-            u64::from(self.denominator) + u64::from(self.numerator),
-        )
+        self.share(amount, u64::from(self.denominator) + u64::from(self.numerator))
     }
 
     fn share(self, money: Money, denominator: u64) -> Result<Money, MoneyError> {
@@ -349,14 +323,8 @@ mod tests {
         assert_eq!(idr(MAX_AMOUNT).plus(idr(1)), Err(MoneyError::TooLarge));
         assert_eq!(idr(-MAX_AMOUNT).minus(idr(1)), Err(MoneyError::TooLarge));
         assert_eq!(idr(MAX_AMOUNT).times(i64::MAX), Err(MoneyError::TooLarge));
-        assert_eq!(
-            Rate::percent(u32::MAX).of(idr(MAX_AMOUNT)),
-            Err(MoneyError::TooLarge)
-        );
-        assert!(
-            serde_json::from_str::<Money>(r#"{"amount": 9007199254740992, "currency": "IDR"}"#)
-                .is_err()
-        );
+        assert_eq!(Rate::percent(u32::MAX).of(idr(MAX_AMOUNT)), Err(MoneyError::TooLarge));
+        assert!(serde_json::from_str::<Money>(r#"{"amount": 9007199254740992, "currency": "IDR"}"#).is_err());
         assert!(serde_json::from_str::<Money>(r#"{"amount": 1.5, "currency": "IDR"}"#).is_err());
         assert!(serde_json::from_str::<Money>(r#"{"amount": 1, "currency": "idr"}"#).is_err());
     }
@@ -369,24 +337,10 @@ mod tests {
 
     #[test]
     fn rates_round_half_up() {
-        for (base, tax) in [
-            (50, 6),
-            (49, 5),
-            (45, 5),
-            (0, 0),
-            (-50, -6),
-            (100_000, 11_000),
-        ] {
-            assert_eq!(
-                Rate::percent(11).of(idr(base)),
-                Ok(idr(tax)),
-                "11 % of {base}"
-            );
+        for (base, tax) in [(50, 6), (49, 5), (45, 5), (0, 0), (-50, -6), (100_000, 11_000)] {
+            assert_eq!(Rate::percent(11).of(idr(base)), Ok(idr(tax)), "11 % of {base}");
         }
-        assert_eq!(
-            Rate::new(8_875, 100_000).unwrap().of(idr(10_000)),
-            Ok(idr(888))
-        );
+        assert_eq!(Rate::new(8_875, 100_000).unwrap().of(idr(10_000)), Ok(idr(888)));
         assert_eq!(Rate::percent(11).within(idr(111_000)), Ok(idr(11_000)));
         assert_eq!(Rate::new(1, 0), Err(MoneyError::Rate));
     }
@@ -406,9 +360,7 @@ mod tests {
         assert_eq!(amounts(idr(7), &[0, 0]), [7, 0]);
         assert_eq!(amounts(idr(7), &[]), [0; 0]);
         assert_eq!(
-            amounts(idr(MAX_AMOUNT), &[u64::MAX, u64::MAX, 1])
-                .iter()
-                .sum::<i64>(),
+            amounts(idr(MAX_AMOUNT), &[u64::MAX, u64::MAX, 1]).iter().sum::<i64>(),
             MAX_AMOUNT
         );
     }

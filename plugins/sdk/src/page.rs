@@ -65,11 +65,10 @@ impl Cursor {
     /// The key again; refused where it was not made by [`Cursor::new`] for this list.
     pub fn key<K: DeserializeOwned>(&self) -> Result<K, Problem> {
         let json = URL_SAFE_NO_PAD.decode(&self.0).ok();
-        json.and_then(|json| serde_json::from_slice(&json).ok())
-            .ok_or_else(|| {
-                Problem::unprocessable("invalid_cursor", "The cursor does not belong to this list.")
-                    .field("?after", "is not a cursor of this list")
-            })
+        json.and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(|| {
+            Problem::unprocessable("invalid_cursor", "The cursor does not belong to this list.")
+                .field("?after", "is not a cursor of this list")
+        })
     }
 
     /// The key of a cursor that may not be there.
@@ -108,11 +107,7 @@ mod tests {
     fn a_cursor_of_another_list_is_refused() {
         for text in ["", "?", "bnVsbA", "WzFd"] {
             let problem = Cursor(text.to_owned()).key::<(i64, String)>().unwrap_err();
-            assert_eq!(
-                (problem.status, &*problem.code),
-                (422, "invalid_cursor"),
-                "{text}"
-            );
+            assert_eq!((problem.status, &*problem.code), (422, "invalid_cursor"), "{text}");
         }
     }
 }

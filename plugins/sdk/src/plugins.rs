@@ -20,11 +20,7 @@ use crate::bindings::commerce::kernel::plugins as host;
 use crate::problem::{Problem, Refusal};
 
 /// Calls a function that `plugin.toml` asks for with `call = ["plugin.function"]`.
-pub fn call<A: DeserializeOwned>(
-    plugin: &str,
-    function: &str,
-    payload: &impl Serialize,
-) -> Result<A, CallError> {
+pub fn call<A: DeserializeOwned>(plugin: &str, function: &str, payload: &impl Serialize) -> Result<A, CallError> {
     exchange(payload, |payload| host::call(plugin, function, payload))
 }
 
@@ -49,8 +45,7 @@ fn exchange<A: DeserializeOwned>(
     payload: &impl Serialize,
     call: impl FnOnce(&[u8]) -> Result<Vec<u8>, host::Error>,
 ) -> Result<A, CallError> {
-    let payload =
-        serde_json::to_vec(payload).map_err(|error| CallError::Payload(error.to_string()))?;
+    let payload = serde_json::to_vec(payload).map_err(|error| CallError::Payload(error.to_string()))?;
     let answer = call(&payload).map_err(|error| match error {
         host::Error::Refused(refusal) => CallError::Refused(refusal),
         host::Error::Unknown(what) => CallError::Unknown(what),

@@ -89,10 +89,7 @@ impl Problem {
             Ok(value) => {
                 self.extra.insert(member.to_owned(), value);
             }
-            Err(cause) => log::error!(
-                "member {member} of problem {} is left out: {cause}",
-                self.code
-            ),
+            Err(cause) => log::error!("member {member} of problem {} is left out: {cause}", self.code),
         }
         self
     }
@@ -110,15 +107,9 @@ impl std::error::Error for Problem {}
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotGranted(remedy) => {
-                Self::internal(format_args!("a capability is not granted: {remedy}"))
-            }
-            Refusal::Invalid(reason) => {
-                Self::internal(format_args!("a capability refused its arguments: {reason}"))
-            }
-            Refusal::InTransaction => {
-                Self::internal("a capability was used inside of a SQL transaction")
-            }
+            Refusal::NotGranted(remedy) => Self::internal(format_args!("a capability is not granted: {remedy}")),
+            Refusal::Invalid(reason) => Self::internal(format_args!("a capability refused its arguments: {reason}")),
+            Refusal::InTransaction => Self::internal("a capability was used inside of a SQL transaction"),
             Refusal::Unavailable => {
                 Self::unavailable("A service behind this request is out of reach. Try again later.")
             }

@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 pub struct Seed {
     pub count: u64,
     pub from: u64,
-    /// Where the demonstration's pictures are: `https://…/demo`.
-    pub images: String,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]

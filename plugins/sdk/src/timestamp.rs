@@ -112,32 +112,22 @@ impl FromStr for Timestamp {
 fn parse(text: &[u8]) -> Option<i64> {
     let (clock, rest) = text.split_at_checked(19)?;
     let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
-    if separators
-        .iter()
-        .any(|&(at, separator)| clock[at] != separator)
-        || !matches!(clock[10], b'T' | b't' | b' ')
-    {
+    if separators.iter().any(|&(at, separator)| clock[at] != separator) || !matches!(clock[10], b'T' | b't' | b' ') {
         return None;
     }
-    let (year, month, day) = (
-        number(&clock[..4])?,
-        number(&clock[5..7])?,
-        number(&clock[8..10])?,
-    );
+    let (year, month, day) = (number(&clock[..4])?, number(&clock[5..7])?, number(&clock[8..10])?);
     let (hour, minute, second) = (
         number(&clock[11..13])?,
         number(&clock[14..16])?,
         number(&clock[17..19])?,
     );
-    let in_range =
-        year >= 1 && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+    let in_range = year >= 1 && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
     // A leap second counts as the first of the next minute.
     if !in_range || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let (fraction, offset) = split_fraction(rest)?;
-    let seconds = days_before(year, month, day) * DAY + hour * 3600 + minute * 60 + second
-        - offset_seconds(offset)?;
+    let seconds = days_before(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset_seconds(offset)?;
     let micros = seconds * MICROS + fraction;
     (FIRST..=LAST).contains(&micros).then_some(micros)
 }
@@ -147,10 +137,7 @@ fn split_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some(decimals) = text.strip_prefix(b".") else {
         return Some((0, text));
     };
-    let length = decimals
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let length = decimals.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if length == 0 {
         return None;
     }
@@ -178,8 +165,7 @@ fn offset_seconds(text: &[u8]) -> Option<i64> {
 
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |sum, byte| {
-        byte.is_ascii_digit()
-            .then(|| sum * 10 + i64::from(byte - b'0'))
+        byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0'))
     })
 }
 
@@ -258,15 +244,7 @@ mod tests {
 
     #[test]
     fn a_moment_reads_back_as_it_was_written() {
-        for micros in [
-            FIRST,
-            -1,
-            0,
-            1,
-            951_827_696_000_000,
-            4_107_542_399_999_999,
-            LAST,
-        ] {
+        for micros in [FIRST, -1, 0, 1, 951_827_696_000_000, 4_107_542_399_999_999, LAST] {
             let moment = Timestamp::from_micros(micros);
             assert_eq!(moment.to_string().parse(), Ok(moment), "{moment}");
         }

@@ -30,11 +30,7 @@ pub fn is_buyer(record: &Record, cx: &Context) -> bool {
         _ => false,
     };
     // A guest's purchase joins an account by its verified address only; anyone can claim an unverified one.
-    holds_token
-        || cx
-            .caller()
-            .verified_email()
-            .is_some_and(|email| email == record.email)
+    holds_token || cx.caller().verified_email().is_some_and(|email| email == record.email)
 }
 
 /// The record, where the caller is staff who may read, or the buyer.

@@ -60,7 +60,11 @@ pub fn cancel(
     record.stock = stock;
     give_back(&mut record)?;
     release_coupons(&record)?;
-    sql!("update payments set status = 'cancelled' where transaction_id = $1 and status = 'awaiting'", id).execute()?;
+    sql!(
+        "update payments set status = 'cancelled' where transaction_id = $1 and status = 'awaiting'",
+        id
+    )
+    .execute()?;
     jobs::cancel("expire", &id)?;
     answer(&id)
 }

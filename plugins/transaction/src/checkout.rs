@@ -110,15 +110,7 @@ pub fn create(cx: &Context, Json(body): Json<Checkout>) -> Result<Created<Transa
             email: &email,
         },
     )?;
-    let mut record = record_of(
-        id,
-        &body,
-        cart,
-        cart_token.map(token_hash),
-        email,
-        terms,
-        now,
-    );
+    let mut record = record_of(id, &body, cart, cart_token.map(token_hash), email, terms, now);
     let because = Because {
         actor: &actor(cx),
         reason: "checkout",
@@ -225,7 +217,8 @@ fn write(record: &mut Record, because: &Because) -> Result<(), Problem> {
          from json_rows($1) as r(id text, position bigint, variant_id text, product_id text, sku text, title text,
              variant_title text, quantity bigint, unit_price bigint, subtotal bigint, discount bigint, tax bigint,
              total bigint, requires_shipping boolean, extensions jsonb)",
-        JsonColumn(positioned(record.items())), record.id
+        JsonColumn(positioned(record.items())),
+        record.id
     )
     .execute()?;
     for payment in record.payments() {
@@ -233,18 +226,20 @@ fn write(record: &mut Record, because: &Because) -> Result<(), Problem> {
             "insert into payments
                  (id, transaction_id, provider, method, status, amount, currency, instructions, expires_at, created_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            payment.id, record.id, payment.provider, payment.method, payment.status, payment.amount, record.currency,
-            payment.instructions.as_ref().map(JsonColumn), payment.expires_at, payment.created_at
+            payment.id,
+            record.id,
+            payment.provider,
+            payment.method,
+            payment.status,
+            payment.amount,
+            record.currency,
+            payment.instructions.as_ref().map(JsonColumn),
+            payment.expires_at,
+            payment.created_at
         )
         .execute()?;
     }
-    note(
-        &record.id,
-        "created",
-        record.states(),
-        because,
-        record.created_at,
-    )?;
+    note(&record.id, "created", record.states(), because, record.created_at)?;
     record.number = sql!(
         "insert into counters (name, value) values ('transactions', 1001)
          on conflict (name) do update set value = counters.value + 1
@@ -274,8 +269,7 @@ fn positioned(items: &[ItemRow]) -> Vec<Value> {
         .enumerate()
         .filter_map(|(position, item)| {
             let mut row = serde_json::to_value(item).ok()?;
-            row.as_object_mut()?
-                .insert("position".to_owned(), position.into());
+            row.as_object_mut()?.insert("position".to_owned(), position.into());
             Some(row)
         })
         .collect()

@@ -50,9 +50,7 @@ impl Default for BankTransfer {
     fn default() -> Self {
         Self {
             enabled: true,
-            instructions:
-                "Transfer the total to the store's account and give the transaction's number."
-                    .to_owned(),
+            instructions: "Transfer the total to the store's account and give the transaction's number.".to_owned(),
             hours_to_pay: 24,
         }
     }
@@ -89,11 +87,10 @@ pub fn terms(method: PaymentMethod, now: Timestamp) -> Result<Terms, Problem> {
         ),
     };
     if !enabled {
-        return Err(Problem::unprocessable(
-            "payment_method_unavailable",
-            "The store does not take this payment.",
-        )
-        .field("/payment/method", "is not offered"));
+        return Err(
+            Problem::unprocessable("payment_method_unavailable", "The store does not take this payment.")
+                .field("/payment/method", "is not offered"),
+        );
     }
     Ok(Terms {
         method,
@@ -138,10 +135,7 @@ pub fn confirm(
     let amount = payment.amount;
     record.paid += amount;
     sell_stock(&mut record)?;
-    let reason = body
-        .reason
-        .as_deref()
-        .unwrap_or("payment confirmed by staff");
+    let reason = body.reason.as_deref().unwrap_or("payment confirmed by staff");
     take(
         &mut record,
         Step::Pay,
@@ -152,7 +146,9 @@ pub fn confirm(
     )?;
     sql!(
         "update payments set status = 'paid', settled_at = $2, reference = $3 where id = $1 and status = 'awaiting'",
-        payment_id, record.updated_at, body.reference
+        payment_id,
+        record.updated_at,
+        body.reference
     )
     .execute()?;
     jobs::cancel("expire", &record.id)?;
@@ -185,11 +181,7 @@ fn settle_stock(function: &str, record: &Record) -> Result<(), Problem> {
 /// Gives the coupons of a purchase that will not be back to be used again.
 pub fn release_coupons(record: &Record) -> Result<(), Problem> {
     if !record.discounts.0.is_empty() {
-        plugins::call::<Value>(
-            "cart",
-            "release_coupons",
-            &json!({ "reference": record.id }),
-        )?;
+        plugins::call::<Value>("cart", "release_coupons", &json!({ "reference": record.id }))?;
     }
     Ok(())
 }

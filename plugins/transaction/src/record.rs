@@ -244,11 +244,7 @@ pub struct Quantity {
 impl Record {
     pub fn by_id(id: &TransactionId) -> Result<Option<Record>, Problem> {
         Ok(sql!(
-            concat!(
-                "select ",
-                record_columns!(),
-                " from transactions t where t.id = $1"
-            ),
+            concat!("select ", record_columns!(), " from transactions t where t.id = $1"),
             id
         )
         .optional()?)
@@ -273,8 +269,7 @@ impl Record {
     pub fn into_answer(self) -> Result<Transaction, Problem> {
         let currency = self.currency;
         let money = |amount: i64| Money::new(amount, currency).map_err(Problem::from);
-        let rows =
-            |column: Option<JsonColumn<Vec<ItemRow>>>| column.map(|c| c.0).unwrap_or_default();
+        let rows = |column: Option<JsonColumn<Vec<ItemRow>>>| column.map(|c| c.0).unwrap_or_default();
         let items = rows(self.items)
             .into_iter()
             .map(|row| row.into_answer(&money))
@@ -347,10 +342,7 @@ impl ItemRow {
 }
 
 impl PaymentRow {
-    fn into_answer(
-        self,
-        money: &impl Fn(i64) -> Result<Money, Problem>,
-    ) -> Result<Payment, Problem> {
+    fn into_answer(self, money: &impl Fn(i64) -> Result<Money, Problem>) -> Result<Payment, Problem> {
         Ok(Payment {
             id: self.id,
             provider: self.provider,
@@ -367,10 +359,7 @@ impl PaymentRow {
 }
 
 impl RefundRow {
-    fn into_answer(
-        self,
-        money: &impl Fn(i64) -> Result<Money, Problem>,
-    ) -> Result<Refund, Problem> {
+    fn into_answer(self, money: &impl Fn(i64) -> Result<Money, Problem>) -> Result<Refund, Problem> {
         Ok(Refund {
             id: self.id,
             amount: money(self.amount)?,

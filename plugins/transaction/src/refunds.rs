@@ -39,24 +39,19 @@ pub fn refund(
     Json(body): Json<NewRefund>,
 ) -> Result<Created<Transaction>, Problem> {
     let mut record = lock(&id)?;
-    if body
-        .currency
-        .is_some_and(|currency| currency != record.currency)
-    {
-        return Err(Problem::unprocessable(
-            "currency_mismatch",
-            "The transaction has another currency.",
-        )
-        .field("/currency", format!("must be {}", record.currency)));
+    if body.currency.is_some_and(|currency| currency != record.currency) {
+        return Err(
+            Problem::unprocessable("currency_mismatch", "The transaction has another currency.")
+                .field("/currency", format!("must be {}", record.currency)),
+        );
     }
     let left = record.paid - record.refunded;
     if record.paid > 0 && body.amount > left {
-        return Err(Problem::conflict(
-            "refund_exceeds_payment",
-            "That is more than is left of what was paid.",
-        )
-        .field("/amount", format!("must be at most {left}"))
-        .with("refundable", Money::new(left, record.currency)?));
+        return Err(
+            Problem::conflict("refund_exceeds_payment", "That is more than is left of what was paid.")
+                .field("/amount", format!("must be at most {left}"))
+                .with("refundable", Money::new(left, record.currency)?),
+        );
     }
     record.refunded += body.amount;
     let because = Because {
@@ -73,7 +68,14 @@ pub fn refund(
     sql!(
         "insert into refunds (id, transaction_id, amount, currency, reason, reference, actor, created_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        RefundId::new(), id, body.amount, record.currency, body.reason, body.reference, because.actor, record.updated_at
+        RefundId::new(),
+        id,
+        body.amount,
+        record.currency,
+        body.reason,
+        body.reference,
+        because.actor,
+        record.updated_at
     )
     .execute()?;
     Ok(Created {

@@ -58,24 +58,14 @@ pub fn ship(
 ) -> Result<Created<Transaction>, Problem> {
     let mut record = lock(&id)?;
     let items = asked_or_all(body.items, &record, |item| item.quantity - item.shipped);
-    let left: i64 = record
-        .items()
-        .iter()
-        .map(|item| item.quantity - item.shipped)
-        .sum();
+    let left: i64 = record.items().iter().map(|item| item.quantity - item.shipped).sum();
     let leaves: i64 = items.iter().map(|item| item.quantity).sum();
     sell_stock(&mut record)?;
     let because = Because {
         actor: &actor(cx),
         reason: body.tracking_number.as_deref().unwrap_or("shipped"),
     };
-    take(
-        &mut record,
-        Step::Ship {
-            all: leaves >= left,
-        },
-        &because,
-    )?;
+    take(&mut record, Step::Ship { all: leaves >= left }, &because)?;
     for item in &items {
         let shipped = sql!(
             "update items set shipped = shipped + $3
@@ -90,7 +80,12 @@ pub fn ship(
     sql!(
         "insert into shipments (id, transaction_id, carrier, tracking_number, tracking_url, items, created_at)
          values ($1, $2, $3, $4, $5, $6, $7)",
-        ShipmentId::new(), id, body.carrier, body.tracking_number, body.tracking_url, JsonColumn(&items),
+        ShipmentId::new(),
+        id,
+        body.carrier,
+        body.tracking_number,
+        body.tracking_url,
+        JsonColumn(&items),
         record.updated_at
     )
     .execute()?;
@@ -147,11 +142,7 @@ pub fn take_back(
 ) -> Result<Created<Transaction>, Problem> {
     let mut record = lock(&id)?;
     let items = asked_or_all(body.items, &record, |item| item.shipped - item.returned);
-    let out: i64 = record
-        .items()
-        .iter()
-        .map(|item| item.shipped - item.returned)
-        .sum();
+    let out: i64 = record.items().iter().map(|item| item.shipped - item.returned).sum();
     let back: i64 = items.iter().map(|item| item.quantity).sum();
     if back == 0 {
         return Err(Problem::conflict(
@@ -177,13 +168,7 @@ pub fn take_back(
     if back >= out {
         take(&mut record, Step::Return, &because)?;
     } else {
-        note(
-            &id,
-            "returned_in_part",
-            record.states(),
-            &because,
-            clock::now(),
-        )?;
+        note(&id, "returned_in_part", record.states(), &because, clock::now())?;
     }
     if body.restock {
         restock(&record, &items)?;
@@ -194,11 +179,7 @@ pub fn take_back(
     })
 }
 
-fn asked_or_all(
-    asked: Vec<Quantity>,
-    record: &Record,
-    rest: impl Fn(&ItemRow) -> i64,
-) -> Vec<Quantity> {
+fn asked_or_all(asked: Vec<Quantity>, record: &Record, rest: impl Fn(&ItemRow) -> i64) -> Vec<Quantity> {
     if !asked.is_empty() {
         return asked;
     }
@@ -235,16 +216,10 @@ fn restock(record: &Record, items: &[Quantity]) -> Result<(), Problem> {
     };
     let lines: Vec<Value> = items
         .iter()
-        .filter_map(|item| {
-            Some(json!({ "variant_id": variant(&item.item_id)?, "quantity": item.quantity }))
-        })
+        .filter_map(|item| Some(json!({ "variant_id": variant(&item.item_id)?, "quantity": item.quantity })))
         .collect();
     // Several returns of one transaction are several restocks.
     let reference = format!("{}:{}", record.id, crate::StepId::new());
-    plugins::call::<Value>(
-        "product",
-        "restock",
-        &json!({ "reference": reference, "lines": lines }),
-    )?;
+    plugins::call::<Value>("product", "restock", &json!({ "reference": reference, "lines": lines }))?;
     Ok(())
 }

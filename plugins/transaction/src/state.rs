@@ -104,10 +104,7 @@ impl States {
             }
             Step::Expire => {
                 self.must_be_open()?;
-                if self.payment != P::Awaiting
-                    || method.ships_unpaid()
-                    || self.fulfilment != F::Unfulfilled
-                {
+                if self.payment != P::Awaiting || method.ships_unpaid() || self.fulfilment != F::Unfulfilled {
                     return Err(refused(
                         "not_expirable",
                         "Only an unpaid transaction can expire, before it is shipped.",
@@ -121,10 +118,7 @@ impl States {
             Step::Cancel => {
                 self.must_be_open()?;
                 if self.fulfilment != F::Unfulfilled {
-                    return Err(refused(
-                        "already_shipped",
-                        "Goods have left; record a return instead.",
-                    ));
+                    return Err(refused("already_shipped", "Goods have left; record a return instead."));
                 }
                 States {
                     status: Status::Cancelled,
@@ -134,10 +128,7 @@ impl States {
             Step::Ship { all } => {
                 self.must_be_open()?;
                 if self.payment == P::Awaiting && !method.ships_unpaid() {
-                    return Err(refused(
-                        "not_paid",
-                        "The transaction must be paid before goods leave.",
-                    ));
+                    return Err(refused("not_paid", "The transaction must be paid before goods leave."));
                 }
                 if self.payment == P::Refunded {
                     return Err(refused(
@@ -173,10 +164,7 @@ impl States {
                 if !matches!(self.status, Status::Open | Status::Completed)
                     || !matches!(self.fulfilment, F::Shipped | F::Delivered)
                 {
-                    return Err(refused(
-                        "not_returnable",
-                        "Only what has been shipped can be returned.",
-                    ));
+                    return Err(refused("not_returnable", "Only what has been shipped can be returned."));
                 }
                 States {
                     fulfilment: F::Returned,
@@ -185,17 +173,10 @@ impl States {
             }
             Step::Refund { all } => {
                 if !matches!(self.payment, P::Paid | P::PartiallyRefunded) {
-                    return Err(refused(
-                        "not_refundable",
-                        "There is no payment left to refund.",
-                    ));
+                    return Err(refused("not_refundable", "There is no payment left to refund."));
                 }
                 States {
-                    payment: if all {
-                        P::Refunded
-                    } else {
-                        P::PartiallyRefunded
-                    },
+                    payment: if all { P::Refunded } else { P::PartiallyRefunded },
                     ..self
                 }
             }
@@ -206,22 +187,15 @@ impl States {
     fn must_be_open(self) -> Result<(), Refused> {
         match self.status {
             Status::Open => Ok(()),
-            Status::Completed => Err(refused(
-                "transaction_completed",
-                "The transaction is completed.",
-            )),
-            Status::Cancelled => Err(refused(
-                "transaction_cancelled",
-                "The transaction was cancelled.",
-            )),
+            Status::Completed => Err(refused("transaction_completed", "The transaction is completed.")),
+            Status::Cancelled => Err(refused("transaction_cancelled", "The transaction was cancelled.")),
             Status::Expired => Err(refused("transaction_expired", "The time to pay was over.")),
         }
     }
 
     /// A transaction is complete once the goods have arrived and the money has come.
     fn completed_where_done(self) -> States {
-        let done = self.fulfilment == FulfilmentStatus::Delivered
-            && self.payment != PaymentStatus::Awaiting;
+        let done = self.fulfilment == FulfilmentStatus::Delivered && self.payment != PaymentStatus::Awaiting;
         match self.status {
             Status::Open if done => States {
                 status: Status::Completed,
@@ -273,15 +247,10 @@ mod tests {
     #[test]
     fn cash_on_delivery_ships_unpaid_and_completes_when_the_money_comes() {
         let method = PaymentMethod::CashOnDelivery;
-        let shipped = States::PLACED
-            .after(Step::Ship { all: true }, method)
-            .unwrap();
+        let shipped = States::PLACED.after(Step::Ship { all: true }, method).unwrap();
         let delivered = shipped.after(Step::Deliver, method).unwrap();
         assert_eq!(delivered.status, Status::Open);
-        assert_eq!(
-            delivered.after(Step::Pay, method).unwrap().status,
-            Status::Completed
-        );
+        assert_eq!(delivered.after(Step::Pay, method).unwrap().status, Status::Completed);
     }
 
     #[test]
@@ -295,19 +264,13 @@ mod tests {
     #[test]
     fn cash_on_delivery_never_expires() {
         for states in every_state() {
-            assert!(
-                states
-                    .after(Step::Expire, PaymentMethod::CashOnDelivery)
-                    .is_err()
-            );
+            assert!(states.after(Step::Expire, PaymentMethod::CashOnDelivery).is_err());
         }
     }
 
     #[test]
     fn what_is_over_stays_over() {
-        for states in
-            every_state().filter(|s| matches!(s.status, Status::Cancelled | Status::Expired))
-        {
+        for states in every_state().filter(|s| matches!(s.status, Status::Cancelled | Status::Expired)) {
             for &method in PaymentMethod::ALL {
                 for step in STEPS {
                     if let Ok(next) = states.after(step, method) {
@@ -335,10 +298,7 @@ mod tests {
                             assert_eq!(next.payment, states.payment)
                         }
                         Step::Expire | Step::Cancel => {
-                            assert_eq!(
-                                (next.payment, next.fulfilment),
-                                (states.payment, states.fulfilment)
-                            );
+                            assert_eq!((next.payment, next.fulfilment), (states.payment, states.fulfilment));
                         }
                     }
                 }

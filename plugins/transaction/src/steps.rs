@@ -35,11 +35,7 @@ pub fn lock(id: &TransactionId) -> Result<Record, Problem> {
         .optional::<(TransactionId,)>()?
         .ok_or_else(not_found)?;
     sql!(
-        concat!(
-            "select ",
-            record_columns!(),
-            " from transactions t where t.id = $1"
-        ),
+        concat!("select ", record_columns!(), " from transactions t where t.id = $1"),
         id
     )
     .optional()?
@@ -93,18 +89,20 @@ fn event_of(step: Step) -> &'static str {
 }
 
 /// One row of the history.
-pub fn note(
-    id: &TransactionId,
-    step: &str,
-    after: States,
-    because: &Because,
-    at: Timestamp,
-) -> Result<(), Problem> {
+pub fn note(id: &TransactionId, step: &str, after: States, because: &Because, at: Timestamp) -> Result<(), Problem> {
     sql!(
         "insert into history
              (id, transaction_id, step, status, payment_status, fulfilment_status, actor, reason, created_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        StepId::new(), id, step, after.status, after.payment, after.fulfilment, because.actor, because.reason, at
+        StepId::new(),
+        id,
+        step,
+        after.status,
+        after.payment,
+        after.fulfilment,
+        because.actor,
+        because.reason,
+        at
     )
     .execute()?;
     Ok(())

@@ -27,14 +27,25 @@ pub struct Answer {
 impl Client {
     pub fn new(url: String, openapi: OpenApi) -> Self {
         crate::install_tls();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { http, url, headers: HeaderMap::new(), openapi }
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            http,
+            url,
+            headers: HeaderMap::new(),
+            openapi,
+        }
     }
 
     /// The same client with one more header on every request.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();
-        client.headers.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        client.headers.insert(
+            name.parse::<HeaderName>().unwrap(),
+            HeaderValue::from_str(value).unwrap(),
+        );
         client
     }
 
@@ -50,7 +61,10 @@ impl Client {
 
     /// The same client towards another node.
     pub fn at(&self, url: &str) -> Self {
-        Self { url: url.to_owned(), ..self.clone() }
+        Self {
+            url: url.to_owned(),
+            ..self.clone()
+        }
     }
 
     pub fn url(&self) -> &str {
@@ -78,7 +92,9 @@ impl Client {
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>, headers: &[(&str, &str)]) -> Answer {
-        self.try_send(method, path, body, headers).await.unwrap_or_else(|error| panic!("{path}: {error}"))
+        self.try_send(method, path, body, headers)
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// For tests in which the kernel may die at any moment.
@@ -89,8 +105,10 @@ impl Client {
         body: Option<Value>,
         headers: &[(&str, &str)],
     ) -> Result<Answer, reqwest::Error> {
-        let mut request =
-            self.http.request(method.clone(), format!("{}{path}", self.url)).headers(self.headers.clone());
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.url))
+            .headers(self.headers.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -101,7 +119,12 @@ impl Client {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        let answer = Answer { status, headers, text, body };
+        let answer = Answer {
+            status,
+            headers,
+            text,
+            body,
+        };
         self.openapi.check(&method, path, &answer);
         Ok(answer)
     }
@@ -118,7 +141,12 @@ impl Answer {
     /// A problem with this status and code.
     #[track_caller]
     pub fn expect_problem(&self, status: u16, code: &str) -> &Value {
-        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
+        assert_eq!(
+            (self.status, self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.text
+        );
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         &self.body
     }
@@ -129,6 +157,10 @@ impl Answer {
 
     #[track_caller]
     pub fn text_at(&self, pointer: &str) -> String {
-        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {}", self.text)).to_owned()
+        self.body
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no {pointer} in {}", self.text))
+            .to_owned()
     }
 }

@@ -59,13 +59,20 @@ impl TestKernel {
     pub async fn start_with(engine: Engine, environment: &[(&str, &str)]) -> TestKernel {
         let ground = std::sync::Arc::new(Ground::prepare(engine).await);
         let data_dir = ground.data.path().to_owned();
-        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         Self::spawn(ground, data_dir, environment).await
     }
 
     /// Another kernel on the same database, as a second node. PostgreSQL only.
     pub async fn second_node(&self) -> TestKernel {
-        assert_eq!(self.ground.engine, Engine::Postgres, "a second node needs a database that nodes can share");
+        assert_eq!(
+            self.ground.engine,
+            Engine::Postgres,
+            "a second node needs a database that nodes can share"
+        );
         let data_dir = self.ground.data.path().join("second-node");
         std::fs::create_dir_all(&data_dir).unwrap();
         // Nodes of one installation share the master key; an operator would mount the same file.
@@ -73,9 +80,15 @@ impl TestKernel {
         Self::spawn(self.ground.clone(), data_dir, self.environment.clone()).await
     }
 
-    async fn spawn(ground: std::sync::Arc<Ground>, data_dir: PathBuf, environment: Vec<(String, String)>) -> TestKernel {
+    async fn spawn(
+        ground: std::sync::Arc<Ground>,
+        data_dir: PathBuf,
+        environment: Vec<(String, String)>,
+    ) -> TestKernel {
         let (port, metrics_port) = (free_port(), free_port());
-        let child = serve_command(&ground, &data_dir, &environment, port, metrics_port).spawn().expect("commerce serve");
+        let child = serve_command(&ground, &data_dir, &environment, port, metrics_port)
+            .spawn()
+            .expect("commerce serve");
         let kernel = TestKernel {
             url: format!("http://127.0.0.1:{port}"),
             metrics_url: format!("http://127.0.0.1:{metrics_port}"),
@@ -115,7 +128,10 @@ impl TestKernel {
 
     /// The same with these environment variables instead of those it had.
     pub async fn restart_with(&mut self, environment: &[(&str, &str)]) {
-        self.environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        self.environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         self.restart().await;
     }
 
@@ -130,7 +146,11 @@ impl TestKernel {
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("the kernel at {} was not ready in time; its log:\n{}", self.url, self.log());
+        panic!(
+            "the kernel at {} was not ready in time; its log:\n{}",
+            self.url,
+            self.log()
+        );
     }
 
     /// What the kernel wrote to standard error and standard output so far.
@@ -165,8 +185,18 @@ impl TestKernel {
     pub async fn store(&self, slug: &str, currency: &str) -> Store {
         let answer = self
             .commerce(&[
-                "store", "create", slug, "--name", slug, "--currency", currency, "--owner-email", OWNER_EMAIL,
-                "--owner-password", PASSWORD, "--json",
+                "store",
+                "create",
+                slug,
+                "--name",
+                slug,
+                "--currency",
+                currency,
+                "--owner-email",
+                OWNER_EMAIL,
+                "--owner-password",
+                PASSWORD,
+                "--json",
             ])
             .await
             .json();
@@ -232,11 +262,21 @@ impl Ground {
             Engine::Sqlite => None,
             Engine::Postgres => Some(postgres::database().await),
         };
-        let ground = Ground { engine, data: tempfile::tempdir().unwrap(), database };
+        let ground = Ground {
+            engine,
+            data: tempfile::tempdir().unwrap(),
+            database,
+        };
         let data_dir = ground.data.path().to_owned();
         let run = async |arguments: &[&str]| {
             let output = commerce(&ground, &data_dir, arguments).await;
-            assert_eq!(output.code, 0, "commerce {} failed: {}", arguments.join(" "), output.stderr);
+            assert_eq!(
+                output.code,
+                0,
+                "commerce {} failed: {}",
+                arguments.join(" "),
+                output.stderr
+            );
         };
         run(&["migrate", "up"]).await;
         for plugin in PLUGINS {
@@ -249,12 +289,19 @@ impl Ground {
 /// The built package of a plugin of this repository.
 pub fn package(name: &str) -> PathBuf {
     let path = repository().join("target/wasm/plugins").join(format!("{name}.wasm"));
-    assert!(path.exists(), "{} is missing: run `commerce plugin build --all` first, as `make test` does", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `commerce plugin build --all` first, as `make test` does",
+        path.display()
+    );
     path
 }
 
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 fn binary() -> PathBuf {
@@ -262,7 +309,11 @@ fn binary() -> PathBuf {
         Some(path) => PathBuf::from(path),
         None => repository().join("target/debug/commerce"),
     };
-    assert!(path.exists(), "{} is missing: run `cargo build --bin commerce` first, as `make test` does", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build --bin commerce` first, as `make test` does",
+        path.display()
+    );
     path
 }
 
@@ -287,7 +338,11 @@ fn serve_command(
     port: u16,
     metrics_port: u16,
 ) -> Command {
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(data_dir.join("kernel.log")).unwrap();
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(data_dir.join("kernel.log"))
+        .unwrap();
     let mut command = command(ground, data_dir);
     command
         .arg("serve")
@@ -300,7 +355,11 @@ fn serve_command(
 }
 
 async fn commerce<S: AsRef<OsStr>>(ground: &Ground, data_dir: &Path, arguments: &[S]) -> CommandOutput {
-    let output = command(ground, data_dir).args(arguments).output().await.expect("the commerce binary");
+    let output = command(ground, data_dir)
+        .args(arguments)
+        .output()
+        .await
+        .expect("the commerce binary");
     CommandOutput {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

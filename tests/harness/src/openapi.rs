@@ -26,8 +26,17 @@ struct Inner {
 impl OpenApi {
     pub fn new(document: Value) -> Self {
         let paths = document["paths"].as_object().expect("an OpenAPI document with paths");
-        let paths = paths.keys().map(|path| (path.split('/').map(str::to_owned).collect(), path.clone())).collect();
-        Self { inner: Arc::new(Inner { document, paths, validators: Default::default() }) }
+        let paths = paths
+            .keys()
+            .map(|path| (path.split('/').map(str::to_owned).collect(), path.clone()))
+            .collect();
+        Self {
+            inner: Arc::new(Inner {
+                document,
+                paths,
+                validators: Default::default(),
+            }),
+        }
     }
 
     pub fn document(&self) -> &Value {
@@ -38,7 +47,11 @@ impl OpenApi {
     pub fn check(&self, method: &Method, path: &str, answer: &Answer) {
         let path = path.split('?').next().unwrap_or(path);
         let Some(template) = self.template(path) else {
-            assert!(answer.status >= 400, "{method} {path} answered {} and is not in the document", answer.status);
+            assert!(
+                answer.status >= 400,
+                "{method} {path} answered {} and is not in the document",
+                answer.status
+            );
             return;
         };
         let operation = &self.inner.document["paths"][template][method.as_str().to_ascii_lowercase()];
@@ -52,7 +65,10 @@ impl OpenApi {
             Some(response) => response,
             None => match responses.get("default") {
                 Some(response) if answer.status >= 400 => response,
-                _ => panic!("{method} {template} answered {status}, which the document does not list:\n{}", answer.text),
+                _ => panic!(
+                    "{method} {template} answered {status}, which the document does not list:\n{}",
+                    answer.text
+                ),
             },
         };
         let response = self.resolve(response);
@@ -72,9 +88,15 @@ impl OpenApi {
             return;
         }
         let validator = self.validator(schema);
-        let errors: Vec<String> =
-            validator.iter_errors(&answer.body).map(|e| format!("{}: {e}", e.instance_path())).collect();
-        assert!(errors.is_empty(), "{method} {template} {status} is not what the document says:\n{errors:#?}\n{}", answer.text);
+        let errors: Vec<String> = validator
+            .iter_errors(&answer.body)
+            .map(|e| format!("{}: {e}", e.instance_path()))
+            .collect();
+        assert!(
+            errors.is_empty(),
+            "{method} {template} {status} is not what the document says:\n{errors:#?}\n{}",
+            answer.text
+        );
     }
 
     fn template(&self, path: &str) -> Option<&str> {
@@ -93,7 +115,11 @@ impl OpenApi {
 
     fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
-            Some(reference) => self.inner.document.pointer(&reference[1..]).expect("a reference that resolves"),
+            Some(reference) => self
+                .inner
+                .document
+                .pointer(&reference[1..])
+                .expect("a reference that resolves"),
             None => value,
         }
     }

@@ -32,16 +32,30 @@ pub async fn copy_of(url: &str) -> String {
 async fn create(template: &str) -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let server = tokio::task::spawn_blocking(server).await.expect("starting PostgreSQL");
-    let name = format!("commerce_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-    let mut admin = PgConnection::connect(&with_database(server, "postgres")).await.expect("connecting to PostgreSQL");
+    let name = format!(
+        "commerce_test_{}_{}",
+        std::process::id(),
+        MADE.fetch_add(1, Ordering::Relaxed)
+    );
+    let mut admin = PgConnection::connect(&with_database(server, "postgres"))
+        .await
+        .expect("connecting to PostgreSQL");
     let create = format!("create database {name} template {template}");
-    sqlx::query(AssertSqlSafe(create)).execute(&mut admin).await.expect("creating a database");
+    sqlx::query(AssertSqlSafe(create))
+        .execute(&mut admin)
+        .await
+        .expect("creating a database");
     with_database(server, &name)
 }
 
 fn with_database(server: &str, database: &str) -> String {
-    let (base, options) = server.split_once('?').map_or((server, String::new()), |(base, rest)| (base, format!("?{rest}")));
-    let host_end = base.find("//").and_then(|at| base[at + 2..].find('/').map(|slash| at + 2 + slash)).unwrap_or(base.len());
+    let (base, options) = server
+        .split_once('?')
+        .map_or((server, String::new()), |(base, rest)| (base, format!("?{rest}")));
+    let host_end = base
+        .find("//")
+        .and_then(|at| base[at + 2..].find('/').map(|slash| at + 2 + slash))
+        .unwrap_or(base.len());
     format!("{}/{database}{options}", &base[..host_end])
 }
 
@@ -76,9 +90,25 @@ fn start_private() -> String {
     }
     let data = folder.join("data");
     let mut initdb = Command::new(programs.join("initdb"));
-    initdb.args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres", "-D"]).arg(&data);
-    let made = as_user(&mut initdb, user).current_dir(&folder).output().expect("initdb");
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    initdb
+        .args([
+            "--auth=trust",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--username=postgres",
+            "-D",
+        ])
+        .arg(&data);
+    let made = as_user(&mut initdb, user)
+        .current_dir(&folder)
+        .output()
+        .expect("initdb");
+    assert!(
+        made.status.success(),
+        "initdb: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
 
     let port = free_port();
     let mut watcher = Command::new("sh");
@@ -94,14 +124,22 @@ fn start_private() -> String {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     // A group of its own: an interrupt at the terminal reaches the tests first, and the watcher then cleans up.
-    let child = as_user(&mut watcher, user).process_group(0).current_dir(&folder).spawn().expect("postgres");
+    let child = as_user(&mut watcher, user)
+        .process_group(0)
+        .current_dir(&folder)
+        .spawn()
+        .expect("postgres");
     *WATCHER.lock().expect("the watcher") = Some(child);
 
     let create_owner = format!("create role {OWNER} login createdb createrole");
     let waiting_since = Instant::now();
     // The port opens before the server takes commands: ask until it answers.
     while !psql(&programs, port, &create_owner) {
-        assert!(waiting_since.elapsed() < Duration::from_secs(60), "PostgreSQL did not start: see {}/log", folder.display());
+        assert!(
+            waiting_since.elapsed() < Duration::from_secs(60),
+            "PostgreSQL did not start: see {}/log",
+            folder.display()
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     format!("postgres://{OWNER}@127.0.0.1:{port}")
@@ -109,8 +147,22 @@ fn start_private() -> String {
 
 fn psql(programs: &Path, port: u16, command: &str) -> bool {
     let mut psql = Command::new(programs.join("psql"));
-    psql.args(["-qX", "-h", "127.0.0.1", "-U", "postgres", "-p", &port.to_string(), "-c", command]);
-    psql.stdin(Stdio::null()).stderr(Stdio::null()).status().expect("psql").success()
+    psql.args([
+        "-qX",
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "postgres",
+        "-p",
+        &port.to_string(),
+        "-c",
+        command,
+    ]);
+    psql.stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("psql")
+        .success()
 }
 
 fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
@@ -153,11 +205,15 @@ pub fn programs() -> PathBuf {
         .into_iter()
         .chain(std::env::split_paths(&path))
         .find(|folder| has_programs(folder))
-        .expect("PostgreSQL is not installed (apt-get install postgresql), nor does COMMERCE_TEST_POSTGRES_URL name one")
+        .expect(
+            "PostgreSQL is not installed (apt-get install postgresql), nor does COMMERCE_TEST_POSTGRES_URL name one",
+        )
 }
 
 fn has_programs(folder: &Path) -> bool {
-    ["initdb", "postgres", "psql"].iter().all(|program| folder.join(program).is_file())
+    ["initdb", "postgres", "psql"]
+        .iter()
+        .all(|program| folder.join(program).is_file())
 }
 
 fn free_port() -> u16 {

@@ -41,7 +41,12 @@ pub struct GuestCart {
 
 impl Store {
     pub fn new(client: Client, slug: String, currency: String, created: Value) -> Self {
-        Self { anyone: client.with("x-store", &slug), slug, currency, created }
+        Self {
+            anyone: client.with("x-store", &slug),
+            slug,
+            currency,
+            created,
+        }
     }
 
     /// A client that names the store and nobody.
@@ -51,7 +56,10 @@ impl Store {
 
     /// The same store through another node.
     pub fn at(&self, url: &str) -> Store {
-        Store { anyone: self.anyone.at(url), ..self.clone() }
+        Store {
+            anyone: self.anyone.at(url),
+            ..self.clone()
+        }
     }
 
     pub async fn owner(&self) -> Person {
@@ -59,14 +67,20 @@ impl Store {
     }
 
     pub async fn login(&self, email: &str, password: &str) -> Person {
-        let answer = self.anyone.post("/api/auth/login", json!({ "email": email, "password": password })).await;
+        let answer = self
+            .anyone
+            .post("/api/auth/login", json!({ "email": email, "password": password }))
+            .await;
         self.person(email, answer.expect(200))
     }
 
     /// A new customer with an address nobody had before.
     pub async fn customer(&self) -> Person {
         let email = format!("{:016x}@example.com", rand::random::<u64>());
-        let answer = self.anyone.post("/api/auth/register", json!({ "email": email, "password": PASSWORD })).await;
+        let answer = self
+            .anyone
+            .post("/api/auth/register", json!({ "email": email, "password": PASSWORD }))
+            .await;
         self.person(&email, answer.expect(201))
     }
 
@@ -99,7 +113,11 @@ impl Store {
             )
             .await;
         answer.expect(201);
-        Goods { product_id: answer.text_at("/id"), variant_id: answer.text_at("/variants/0/id"), price }
+        Goods {
+            product_id: answer.text_at("/id"),
+            variant_id: answer.text_at("/variants/0/id"),
+            price,
+        }
     }
 
     /// A guest's cart with these goods, an address and the first shipping rate: ready for checkout.
@@ -118,18 +136,31 @@ impl Store {
         let answer = self.anyone.post("/api/carts", json!({})).await;
         answer.expect(201);
         let token = answer.text_at("/token");
-        GuestCart { id: answer.text_at("/id"), client: self.anyone.with("x-cart-token", &token), token }
+        GuestCart {
+            id: answer.text_at("/id"),
+            client: self.anyone.with("x-cart-token", &token),
+            token,
+        }
     }
 }
 
 impl GuestCart {
     /// Gives the cart an address and the first rate offered for it.
     pub async fn ready(&self) {
-        self.client.put(&format!("/api/carts/{}/shipping-address", self.id), address()).await.expect(200);
+        self.client
+            .put(&format!("/api/carts/{}/shipping-address", self.id), address())
+            .await
+            .expect(200);
         let rates = self.client.get(&format!("/api/carts/{}/shipping-rates", self.id)).await;
         rates.expect(200);
         let rate = rates.text_at("/items/0/id");
-        self.client.put(&format!("/api/carts/{}/shipping-rate", self.id), json!({ "rate_id": rate })).await.expect(200);
+        self.client
+            .put(
+                &format!("/api/carts/{}/shipping-rate", self.id),
+                json!({ "rate_id": rate }),
+            )
+            .await
+            .expect(200);
     }
 
     pub fn checkout_body(&self) -> Value {

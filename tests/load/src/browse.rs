@@ -47,11 +47,19 @@ pub async fn measure(bench: &mut Bench) -> Result<Value> {
 
     // As it is by default: the same page again and again comes from the response cache.
     let kept = repeat(&url, &page, bench.time).await?;
-    let native = Native::start(bench.kernel.data_dir(), bench.sql_url().as_deref(), kept.bytes / kept.answers.max(1)).await?;
+    let native = Native::start(
+        bench.kernel.data_dir(),
+        bench.sql_url().as_deref(),
+        kept.bytes / kept.answers.max(1),
+    )
+    .await?;
     let constant = repeat(&native.url, &Call::get("/large", "bench"), bench.time).await?;
     let small = repeat(&native.url, &Call::get("/small", "bench"), bench.time).await?;
 
-    bench.kernel.restart_with(&[&OPEN_DOORS[..], &[("COMMERCE_HTTP_CACHE_MIB", "0")]].concat()).await;
+    bench
+        .kernel
+        .restart_with(&[&OPEN_DOORS[..], &[("COMMERCE_HTTP_CACHE_MIB", "0")]].concat())
+        .await;
     let made = repeat(&url, &page, bench.time).await?;
     let native_made = repeat(&native.url, &page, bench.time).await?;
     let nothing = repeat(&url, &trivial, bench.time).await?;
@@ -96,7 +104,16 @@ async fn pgbench(bench: &Bench) -> Result<f64> {
 async fn statements_per_listing(bench: &mut Bench) -> Result<f64> {
     let url = bench.sql_url().context("PostgreSQL")?;
     postgres::log_statements(&url, true).await?;
-    bench.kernel.restart_with(&[&OPEN_DOORS[..], &[("COMMERCE_HTTP_CACHE_MIB", "0"), ("COMMERCE_EVENTS_WORKERS", "0")]].concat()).await;
+    bench
+        .kernel
+        .restart_with(
+            &[
+                &OPEN_DOORS[..],
+                &[("COMMERCE_HTTP_CACHE_MIB", "0"), ("COMMERCE_EVENTS_WORKERS", "0")],
+            ]
+            .concat(),
+        )
+        .await;
     let guest = bench.store.guest();
     guest.get(listing::PATH).await.expect(200);
     let from = postgres::log_length();
@@ -107,7 +124,11 @@ async fn statements_per_listing(bench: &mut Bench) -> Result<f64> {
     postgres::log_statements(&url, false).await?;
     bench.kernel.restart_with(&OPEN_DOORS).await;
     // The kernel's own polls run beside them.
-    let of_plugins = sent.values().flatten().filter(|statement| statement.text.contains("\"product\".")).count();
+    let of_plugins = sent
+        .values()
+        .flatten()
+        .filter(|statement| statement.text.contains("\"product\"."))
+        .count();
     Ok(of_plugins as f64 / 50.0)
 }
 

@@ -17,7 +17,12 @@ pub async fn measure(bench: &mut Bench) -> Result<Value> {
     let owner = bench.store.owner().await;
     let mut shelf = Vec::with_capacity(CONNECTIONS);
     for number in 0..CONNECTIONS {
-        shelf.push(bench.store.goods(&owner, &format!("Bench {number}"), 10_000, 1_000_000).await);
+        shelf.push(
+            bench
+                .store
+                .goods(&owner, &format!("Bench {number}"), 10_000, 1_000_000)
+                .await,
+        );
     }
     note("  carts");
     let spread = carts(bench, &shelf, CHECKOUTS).await?;
@@ -42,7 +47,10 @@ async fn beside_a_replay(bench: &mut Bench, shelf: &[Goods], ours: Speed, report
     let carts = carts(bench, shelf, CHECKOUTS).await?;
     bench.kernel.kill().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let copies = [commerce_harness::postgres::copy_of(&url).await, commerce_harness::postgres::copy_of(&url).await];
+    let copies = [
+        commerce_harness::postgres::copy_of(&url).await,
+        commerce_harness::postgres::copy_of(&url).await,
+    ];
     postgres::log_statements(&url, true).await?;
     bench.kernel.restart_with(&OPEN_DOORS).await;
     let from = postgres::log_length();
@@ -52,7 +60,10 @@ async fn beside_a_replay(bench: &mut Bench, shelf: &[Goods], ours: Speed, report
     bench.kernel.restart_with(&OPEN_DOORS).await;
 
     let statements: usize = recorded.iter().map(Vec::len).sum();
-    let texts: Vec<&str> = recorded.first().map(|one| one.iter().map(|statement| statement.text.as_str()).collect()).unwrap_or_default();
+    let texts: Vec<&str> = recorded
+        .first()
+        .map(|one| one.iter().map(|statement| statement.text.as_str()).collect())
+        .unwrap_or_default();
     report["recorded_checkouts"] = json!(recorded.len());
     report["statements_per_checkout"] =
         json!({ "reached": round(statements as f64 / recorded.len().max(1) as f64), "aim": "<= 15", "each": texts });
@@ -82,7 +93,11 @@ async fn carts(bench: &Bench, shelf: &[Goods], count: usize) -> Result<Vec<Guest
 async fn check_out(bench: &Bench, carts: &[GuestCart]) -> Result<Speed> {
     let calls = carts.iter().map(|cart| {
         let key = format!("bench-{}", cart.id);
-        let headers = vec![("x-store", "bench".to_owned()), ("x-cart-token", cart.token.clone()), ("idempotency-key", key)];
+        let headers = vec![
+            ("x-store", "bench".to_owned()),
+            ("x-cart-token", cart.token.clone()),
+            ("idempotency-key", key),
+        ];
         Call::post("/api/transactions", headers, &cart.checkout_body())
     });
     each_once(&bench.kernel.url, calls.collect(), CONNECTIONS, 201).await

@@ -36,11 +36,19 @@ impl Call {
     }
 
     pub fn post(path: &str, headers: Vec<(&'static str, String)>, body: &Value) -> Self {
-        Self { method: Method::POST, path: path.to_owned(), headers, body: body.to_string().into() }
+        Self {
+            method: Method::POST,
+            path: path.to_owned(),
+            headers,
+            body: body.to_string().into(),
+        }
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>> {
-        let mut request = Request::builder().method(self.method.clone()).uri(&self.path).header("host", "localhost");
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(&self.path)
+            .header("host", "localhost");
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
@@ -106,7 +114,9 @@ async fn run_for(url: &str, call: &Call, time: Duration) -> Result<Speed> {
 
 /// Each of these once, over so many connections.
 pub async fn each_once(url: &str, calls: Vec<Call>, connections: usize, expected: u16) -> Result<Speed> {
-    let calls = Arc::new(std::sync::Mutex::new(calls.into_iter().map(Arc::new).collect::<Vec<_>>()));
+    let calls = Arc::new(std::sync::Mutex::new(
+        calls.into_iter().map(Arc::new).collect::<Vec<_>>(),
+    ));
     let next = move || calls.lock().ok()?.pop();
     run(url, connections, next, expected).await
 }
@@ -141,7 +151,12 @@ async fn run(
     }
     let took = began.elapsed();
     times.sort_unstable();
-    Ok(Speed { answers: times.len(), took, bytes, times })
+    Ok(Speed {
+        answers: times.len(),
+        took,
+        bytes,
+        times,
+    })
 }
 
 async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>> {

@@ -12,7 +12,14 @@ pub const PATH: &str = "/api/products?limit=20";
 
 /// What the plugin passes for it.
 pub fn arguments() -> Vec<Value> {
-    let mut arguments = vec![json!("active"), json!(""), json!("~"), json!(21), json!(0), json!(9_007_199_254_740_991_i64)];
+    let mut arguments = vec![
+        json!("active"),
+        json!(""),
+        json!("~"),
+        json!(21),
+        json!(0),
+        json!(9_007_199_254_740_991_i64),
+    ];
     arguments.extend([json!(""), json!(false)]);
     arguments.extend(std::iter::repeat_n(json!(""), 8));
     arguments
@@ -23,10 +30,17 @@ pub async fn statement(sql: &Sql) -> Result<Prepared> {
     let text = package
         .sql
         .iter()
-        .find(|text| text.contains("from shelves s") && text.contains("order by s.product_id desc") && !text.contains("s.product_id in ("))
+        .find(|text| {
+            text.contains("from shelves s")
+                && text.contains("order by s.product_id desc")
+                && !text.contains("s.product_id in (")
+        })
         .context("the product plugin records no statement that lists the newest")?;
-    let schema = "select k.schema from kernel.plugins p join kernel.packages k on k.digest = p.digest where p.name = $1";
+    let schema =
+        "select k.schema from kernel.plugins p join kernel.packages k on k.digest = p.digest where p.name = $1";
     let row = sql.kernel().fetch_one(schema, &args!["product"]).await?;
     let schema: Schema = serde_json::from_str(&row.get::<String>(0)?)?;
-    Border::new(schema.into(), Vec::new()).prepare(text).map_err(|refusal| anyhow::anyhow!("{refusal}"))
+    Border::new(schema.into(), Vec::new())
+        .prepare(text)
+        .map_err(|refusal| anyhow::anyhow!("{refusal}"))
 }

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 pub fn facts() -> Value {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).map(|rest| rest.trim_start_matches([' ', '\t', ':']));
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map(|rest| rest.trim_start_matches([' ', '\t', ':']));
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     json!({
         "cores": std::thread::available_parallelism().map_or(1, usize::from),

@@ -45,17 +45,33 @@ struct Arguments {
 enum Mode {
     /// Serves what plugins are compared with; started by the bench itself.
     #[command(hide = true)]
-    Native { data_dir: PathBuf, port: u16, constant: usize },
+    Native {
+        data_dir: PathBuf,
+        port: u16,
+        constant: usize,
+    },
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    if let Some(Mode::Native { data_dir, port, constant }) = &arguments.command {
+    if let Some(Mode::Native {
+        data_dir,
+        port,
+        constant,
+    }) = &arguments.command
+    {
         return runtime()?.block_on(native::serve(data_dir, *port, *constant));
     }
-    let kernel = arguments.kernel.clone().unwrap_or_else(|| repository().join("target/release/commerce"));
-    ensure!(kernel.exists(), "{} is missing: cargo build --release --bin commerce", kernel.display());
+    let kernel = arguments
+        .kernel
+        .clone()
+        .unwrap_or_else(|| repository().join("target/release/commerce"));
+    ensure!(
+        kernel.exists(),
+        "{} is missing: cargo build --release --bin commerce",
+        kernel.display()
+    );
     postgres::make_durable();
     // SAFETY: the runtime is not there yet; this process has one thread.
     unsafe { std::env::set_var("COMMERCE_TEST_BINARY", kernel) };
@@ -73,8 +89,11 @@ pub struct Bench {
 }
 
 /// No limit of one address: the crowd is here.
-pub const OPEN_DOORS: [(&str, &str); 3] =
-    [("COMMERCE_RATE_LIMITS_PER_ADDRESS", "0"), ("COMMERCE_RATE_LIMITS_PER_CALLER", "0"), ("COMMERCE_LOG_LEVEL", "warn")];
+pub const OPEN_DOORS: [(&str, &str); 3] = [
+    ("COMMERCE_RATE_LIMITS_PER_ADDRESS", "0"),
+    ("COMMERCE_RATE_LIMITS_PER_CALLER", "0"),
+    ("COMMERCE_LOG_LEVEL", "warn"),
+];
 
 async fn run(arguments: &Arguments) -> Result<Value> {
     let mut report = Map::new();
@@ -107,7 +126,12 @@ impl Bench {
         note(&format!("{engine:?}: seeding {} products", arguments.products));
         let kernel = TestKernel::start_with(engine, &OPEN_DOORS).await;
         let store = kernel.store("bench", "IDR").await;
-        let bench = Self { engine, time: Duration::from_secs(arguments.seconds), kernel, store };
+        let bench = Self {
+            engine,
+            time: Duration::from_secs(arguments.seconds),
+            kernel,
+            store,
+        };
         bench.seed(arguments.products).await?;
         let trivial = commerce_harness::kernel::package("misbehaving").display().to_string();
         bench.commerce(&["plugin", "install", &trivial, "--yes"]).await?;
@@ -115,7 +139,8 @@ impl Bench {
     }
 
     pub async fn seed(&self, products: u64) -> Result<()> {
-        self.commerce(&["seed", "--store", "bench", "--products", &products.to_string()]).await
+        self.commerce(&["seed", "--store", "bench", "--products", &products.to_string()])
+            .await
     }
 
     async fn commerce(&self, arguments: &[&str]) -> Result<()> {

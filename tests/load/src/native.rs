@@ -35,13 +35,17 @@ pub async fn serve(data_dir: &Path, port: u16, constant: usize) -> Result<()> {
     let text: &'static str = "x".repeat(constant).leak();
     let small = warp::path!("small").map(|| json_answer("1"));
     let large = warp::path!("large").map(move || json_answer(text));
-    warp::serve(listed.or(small).or(large)).run(([127, 0, 0, 1], port)).await;
+    warp::serve(listed.or(small).or(large))
+        .run(([127, 0, 0, 1], port))
+        .await;
     Ok(())
 }
 
 fn json_answer(body: impl Into<bytes::Bytes>) -> http::Response<bytes::Bytes> {
     let mut answer = http::Response::new(body.into());
-    answer.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert("content-type", http::HeaderValue::from_static("application/json"));
     answer
 }
 
@@ -62,7 +66,10 @@ struct Listed {
 impl Page {
     async fn new(sql: Sql) -> Result<Self> {
         let statement = listing::statement(&sql).await?;
-        let row = sql.kernel().fetch_one("select number from kernel.stores order by number limit 1", &args![]).await?;
+        let row = sql
+            .kernel()
+            .fetch_one("select number from kernel.stores order by number limit 1", &args![])
+            .await?;
         Ok(Self {
             access: sql.access("product"),
             statement,
@@ -86,12 +93,20 @@ impl Page {
     async fn page(&self) -> Result<Vec<u8>> {
         let mut work = self.sql.work(self.store, Mode::Reading);
         let limits = self.sql.limits(Instant::now() + Duration::from_secs(5));
-        let answered = work.statement(&self.access, &self.statement, &self.arguments, limits).await?;
+        let answered = work
+            .statement(&self.access, &self.statement, &self.arguments, limits)
+            .await?;
         work.abandon().await;
-        let Answer::Rows(rows) = answered else { anyhow::bail!("the statement answers rows") };
+        let Answer::Rows(rows) = answered else {
+            anyhow::bail!("the statement answers rows")
+        };
         let (_, rows) = read_rows(&rows)?;
         let next = rows.get(20).map(|_| rows[19].0.clone());
-        let items = rows.into_iter().take(20).map(|row| RawValue::from_string(row.3)).collect::<Result<_, _>>()?;
+        let items = rows
+            .into_iter()
+            .take(20)
+            .map(|row| RawValue::from_string(row.3))
+            .collect::<Result<_, _>>()?;
         Ok(serde_json::to_vec(&Listed { items, next })?)
     }
 }
@@ -129,11 +144,19 @@ impl Native {
     pub async fn start(data_dir: &Path, sql_url: Option<&str>, constant: usize) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("native").arg(data_dir).arg(port.to_string()).arg(constant.to_string());
+        command
+            .arg("native")
+            .arg(data_dir)
+            .arg(port.to_string())
+            .arg(constant.to_string());
         if let Some(url) = sql_url {
             command.env("COMMERCE_SQL_URL", url);
         }
-        let child = command.current_dir(data_dir).stdout(Stdio::null()).kill_on_drop(true).spawn()?;
+        let child = command
+            .current_dir(data_dir)
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
         let url = format!("http://127.0.0.1:{port}");
         for _ in 0..400 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {

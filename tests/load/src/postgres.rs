@@ -33,11 +33,31 @@ pub async fn pgbench(url: &str, statement: &Prepared, arguments: &[Value], store
     }
     tokio::fs::write(&script, text.replace('\n', " ") + ";\n").await?;
     let mut command = Command::new(programs().join("pgbench"));
-    command.args(["-n", "-c", "64", "-j", "4", "-M", "prepared", "-T", &seconds.to_string(), "-f"]).arg(&script);
+    command
+        .args([
+            "-n",
+            "-c",
+            "64",
+            "-j",
+            "4",
+            "-M",
+            "prepared",
+            "-T",
+            &seconds.to_string(),
+            "-f",
+        ])
+        .arg(&script);
     let output = command.args(variables).arg(url).stdin(Stdio::null()).output().await?;
-    ensure!(output.status.success(), "pgbench: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "pgbench: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = report.lines().find(|line| line.starts_with("tps = ")).with_context(|| report.clone())?;
+    let line = report
+        .lines()
+        .find(|line| line.starts_with("tps = "))
+        .with_context(|| report.clone())?;
     Ok(line["tps = ".len()..].split(' ').next().unwrap_or_default().parse()?)
 }
 
@@ -50,7 +70,11 @@ pub async fn log_statements(url: &str, all: bool) -> Result<()> {
     let (server, database) = url.rsplit_once('/').context("a database's URL")?;
     let mut admin = PgConnection::connect(&format!("{}/postgres", server.replace("commerce@", "postgres@"))).await?;
     let level = if all { "all" } else { "none" };
-    sqlx::query(AssertSqlSafe(format!("alter database {database} set log_statement = '{level}'"))).execute(&mut admin).await?;
+    sqlx::query(AssertSqlSafe(format!(
+        "alter database {database} set log_statement = '{level}'"
+    )))
+    .execute(&mut admin)
+    .await?;
     Ok(())
 }
 
@@ -78,14 +102,22 @@ pub fn read_log(from: u64) -> Result<HashMap<String, Vec<Logged>>> {
     }
     let mut sessions: HashMap<String, Vec<Logged>> = HashMap::new();
     for entry in entries {
-        let Some((head, rest)) = entry.split_once("] ") else { continue };
+        let Some((head, rest)) = entry.split_once("] ") else {
+            continue;
+        };
         let session = head.rsplit('[').next().unwrap_or_default().to_owned();
         let statements = sessions.entry(session).or_default();
         if let Some(text) = rest.strip_prefix("LOG:  statement: ") {
-            statements.push(Logged { text: text.to_owned(), arguments: Vec::new() });
+            statements.push(Logged {
+                text: text.to_owned(),
+                arguments: Vec::new(),
+            });
         } else if let Some(executed) = rest.strip_prefix("LOG:  execute ") {
             let text = executed.split_once(": ").map_or(executed, |(_, text)| text);
-            statements.push(Logged { text: text.to_owned(), arguments: Vec::new() });
+            statements.push(Logged {
+                text: text.to_owned(),
+                arguments: Vec::new(),
+            });
         } else if let (Some(list), Some(last)) = (rest.strip_prefix("DETAIL:  parameters: "), statements.last_mut()) {
             last.arguments = literals(list);
         }
@@ -101,7 +133,11 @@ pub fn log_length() -> u64 {
 fn literals(list: &str) -> Vec<String> {
     let (mut found, mut rest) = (Vec::new(), list);
     while let Some((_, value)) = rest.split_once(" = ") {
-        let end = if value.starts_with('\'') { closing_quote(value) } else { value.find(',').unwrap_or(value.len()) };
+        let end = if value.starts_with('\'') {
+            closing_quote(value)
+        } else {
+            value.find(',').unwrap_or(value.len())
+        };
         found.push(value[..end].to_owned());
         rest = &value[end..];
     }

@@ -35,7 +35,10 @@ pub fn checkouts(sessions: HashMap<String, Vec<Logged>>) -> Vec<Recorded> {
 }
 
 fn is_checkout(transaction: &Recorded) -> bool {
-    transaction.iter().any(|statement| statement.text.contains("\"transaction\".\"transactions\"") && statement.text.to_ascii_lowercase().starts_with("insert"))
+    transaction.iter().any(|statement| {
+        statement.text.contains("\"transaction\".\"transactions\"")
+            && statement.text.to_ascii_lowercase().starts_with("insert")
+    })
 }
 
 /// How many of them a second, over so many connections. Each checkout must find the database as the kernel found it.
@@ -75,10 +78,16 @@ impl Session {
     async fn open(url: &str, recorded: &[Recorded]) -> Result<Self> {
         let mut connection = PgConnection::connect(url).await?;
         let mut prepared = HashMap::new();
-        for statement in recorded.iter().flatten().filter(|statement| !statement.arguments.is_empty()) {
+        for statement in recorded
+            .iter()
+            .flatten()
+            .filter(|statement| !statement.arguments.is_empty())
+        {
             if !prepared.contains_key(&statement.text) {
                 let name = format!("s{}", prepared.len());
-                let made = connection.execute(AssertSqlSafe(format!("prepare {name} as {}", statement.text))).await;
+                let made = connection
+                    .execute(AssertSqlSafe(format!("prepare {name} as {}", statement.text)))
+                    .await;
                 prepared.insert(statement.text.clone(), made.ok().map(|_| name));
             }
         }
@@ -98,5 +107,7 @@ impl Session {
 
 fn inlined(statement: &Logged) -> String {
     let numbered = statement.arguments.iter().enumerate().rev();
-    numbered.fold(statement.text.clone(), |text, (at, literal)| text.replace(&format!("${}", at + 1), literal))
+    numbered.fold(statement.text.clone(), |text, (at, literal)| {
+        text.replace(&format!("${}", at + 1), literal)
+    })
 }

@@ -51,10 +51,15 @@ impl Expiry<Key, Entry> for OwnTtl {
 
 impl Default for CacheStore {
     fn default() -> Self {
-        let weigh = |key: &Key, entry: &Entry| {
-            u32::try_from(key.key.len() + entry.value.len() + 128).unwrap_or(u32::MAX)
-        };
-        Self(moka::sync::Cache::builder().max_capacity(MAX_TOTAL_BYTES).weigher(weigh).expire_after(OwnTtl).build())
+        let weigh =
+            |key: &Key, entry: &Entry| u32::try_from(key.key.len() + entry.value.len() + 128).unwrap_or(u32::MAX);
+        Self(
+            moka::sync::Cache::builder()
+                .max_capacity(MAX_TOTAL_BYTES)
+                .weigher(weigh)
+                .expire_after(OwnTtl)
+                .build(),
+        )
     }
 }
 
@@ -66,7 +71,11 @@ fn own_key(call: &CallContext, key: String) -> Result<Key, Refusal> {
     if key.len() > MAX_KEY_BYTES {
         return Err(Refusal::Invalid(format!("a key has at most {MAX_KEY_BYTES} bytes")));
     }
-    Ok(Key { store: call.tree.store().number, plugin: call.plugin.name.clone(), key })
+    Ok(Key {
+        store: call.tree.store().number,
+        plugin: call.plugin.name.clone(),
+        key,
+    })
 }
 
 impl Host for CallState {
@@ -83,12 +92,17 @@ impl Host for CallState {
             Err(refusal) => return Ok(Err(refusal)),
         };
         if value.len() > MAX_VALUE_BYTES {
-            return Ok(Err(Refusal::Invalid(format!("a value has at most {MAX_VALUE_BYTES} bytes"))));
+            return Ok(Err(Refusal::Invalid(format!(
+                "a value has at most {MAX_VALUE_BYTES} bytes"
+            ))));
         }
         if call.tree.in_transaction() {
             return Ok(Err(Refusal::InTransaction));
         }
-        let entry = Entry { value: value.into(), ttl: Duration::from_millis(ttl_ms).min(MAX_TTL) };
+        let entry = Entry {
+            value: value.into(),
+            ttl: Duration::from_millis(ttl_ms).min(MAX_TTL),
+        };
         call.tree.plugins().cache().0.insert(key, entry);
         Ok(Ok(()))
     }
@@ -104,13 +118,20 @@ impl Host for CallState {
     fn invalidate(&mut self, tags: Vec<String>) -> wasmtime::Result<Result<(), Refusal>> {
         let call = self.context()?;
         if !call.plugin.grants.cache {
-            return Ok(Err(not_granted(call.plugin.manifest.capabilities.cache, "cache = true")));
+            return Ok(Err(not_granted(
+                call.plugin.manifest.capabilities.cache,
+                "cache = true",
+            )));
         }
         if tags.len() > MAX_TAGS || tags.iter().any(|tag| tag.is_empty() || tag.len() > MAX_KEY_BYTES) {
-            return Ok(Err(Refusal::Invalid(format!("at most {MAX_TAGS} tags of 1 to {MAX_KEY_BYTES} bytes"))));
+            return Ok(Err(Refusal::Invalid(format!(
+                "at most {MAX_TAGS} tags of 1 to {MAX_KEY_BYTES} bytes"
+            ))));
         }
         if !call.tree.may_announce() {
-            return Ok(Err(Refusal::Invalid("a GET changes nothing, so it invalidates nothing".to_owned())));
+            return Ok(Err(Refusal::Invalid(
+                "a GET changes nothing, so it invalidates nothing".to_owned(),
+            )));
         }
         let kept = call.tree.invalidate(&call.plugin.name, tags);
         Ok(kept.map_err(|too_many| Refusal::Invalid(too_many.to_string())))

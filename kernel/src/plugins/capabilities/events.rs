@@ -2,11 +2,11 @@
 
 use serde::de::IgnoredAny;
 
+use super::super::announcements::Published;
 use super::super::bindings::imports::events::Host;
 use super::super::bindings::imports::types::Refusal;
 use super::super::grants::not_granted;
 use super::super::instance::{CallContext, CallState};
-use super::super::announcements::Published;
 use crate::storage::sql::Time;
 use crate::typeid;
 
@@ -39,11 +39,19 @@ impl Host for CallState {
 
 fn may_publish(call: &CallContext, name: &str) -> Result<(), Refusal> {
     if !call.plugin.grants.publish.iter().any(|granted| granted == name) {
-        let asked = call.plugin.manifest.capabilities.publish.iter().any(|asked| asked == name);
+        let asked = call
+            .plugin
+            .manifest
+            .capabilities
+            .publish
+            .iter()
+            .any(|asked| asked == name);
         return Err(not_granted(asked, &format!("publish = [\"{name}\"]")));
     }
     if !call.plugin.descriptor.publishes.iter().any(|event| event.name == name) {
-        return Err(Refusal::Invalid(format!("the descriptor does not list the event `{name}`")));
+        return Err(Refusal::Invalid(format!(
+            "the descriptor does not list the event `{name}`"
+        )));
     }
     Ok(())
 }

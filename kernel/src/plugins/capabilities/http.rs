@@ -28,8 +28,16 @@ const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Headers that belong to the connection, not to the request: with them a plugin could smuggle a second request.
 const CONNECTION_HEADERS: [&str; 10] = [
-    "host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive",
-    "proxy-authorization", "proxy-connection",
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
 ];
 
 /// The client all outgoing requests share, and which addresses it may connect to.
@@ -87,7 +95,10 @@ impl Resolve for CheckedResolver {
         let policy = self.0.clone();
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let plain = policy.plain_hosts.iter().any(|plain| plain.split(':').next() == Some(host.as_str()));
+            let plain = policy
+                .plain_hosts
+                .iter()
+                .any(|plain| plain.split(':').next() == Some(host.as_str()));
             let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
             let allowed: Vec<SocketAddr> = found.filter(|found| plain || policy.allows(found.ip())).collect();
             if allowed.is_empty() {
@@ -175,7 +186,12 @@ impl Egress {
         let wanted = Duration::from_millis(u64::from(request.timeout_ms).max(1));
         let timeout = wanted.min(self.timeout_cap).min(remaining);
         let headers = read_headers(request.headers)?;
-        Ok(self.client.request(method, url).headers(headers).timeout(timeout).body(request.body))
+        Ok(self
+            .client
+            .request(method, url)
+            .headers(headers)
+            .timeout(timeout)
+            .body(request.body))
     }
 
     /// `host` or `host:port` as the manifest writes it, if it was granted.
@@ -210,7 +226,10 @@ impl Egress {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(wit_error)?;
             if body.len() + chunk.len() > self.max_answer_bytes {
-                return Err(Error::Failed(format!("the answer is larger than {} bytes", self.max_answer_bytes)));
+                return Err(Error::Failed(format!(
+                    "the answer is larger than {} bytes",
+                    self.max_answer_bytes
+                )));
             }
             body.extend_from_slice(&chunk);
         }
@@ -235,7 +254,9 @@ fn read_headers(headers: Vec<Header>) -> Result<HeaderMap, Refusal> {
         let invalid = || Refusal::Invalid(format!("the header `{}`", name.escape_debug()));
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
         if CONNECTION_HEADERS.contains(&parsed.as_str()) {
-            return Err(Refusal::Invalid(format!("the header `{parsed}` is the kernel's to set")));
+            return Err(Refusal::Invalid(format!(
+                "the header `{parsed}` is the kernel's to set"
+            )));
         }
         read.append(parsed, HeaderValue::from_str(&value).map_err(|_| invalid())?);
     }
@@ -244,7 +265,10 @@ fn read_headers(headers: Vec<Header>) -> Result<HeaderMap, Refusal> {
 
 fn write_headers(headers: &HeaderMap) -> Vec<Header> {
     let written = headers.iter().filter_map(|(name, value)| {
-        Some(Header { name: name.as_str().to_owned(), value: value.to_str().ok()?.to_owned() })
+        Some(Header {
+            name: name.as_str().to_owned(),
+            value: value.to_str().ok()?.to_owned(),
+        })
     });
     written.take(MAX_HEADERS).collect()
 }
@@ -271,9 +295,26 @@ mod tests {
     #[test]
     fn no_name_leads_into_a_private_network() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-            "255.255.255.255", "198.18.0.1", "::1", "::", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "::127.0.0.1",
-            "2002:7f00:1::", "64:ff9b::7f00:1", "2001:db8::1", "ff02::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "2001:db8::1",
+            "ff02::1",
         ] {
             let address: IpAddr = private.parse().unwrap();
             assert!(!is_public(address.to_canonical()), "{private}");
@@ -286,10 +327,16 @@ mod tests {
     #[test]
     fn a_plugin_cannot_smuggle_a_second_request() {
         for name in ["Transfer-Encoding", "content-length", "Host", "Connection"] {
-            let header = Header { name: name.to_owned(), value: "x".to_owned() };
+            let header = Header {
+                name: name.to_owned(),
+                value: "x".to_owned(),
+            };
             assert!(read_headers(vec![header]).is_err(), "{name}");
         }
-        let split = Header { name: "x-a".to_owned(), value: "1\r\nx-b: 2".to_owned() };
+        let split = Header {
+            name: "x-a".to_owned(),
+            value: "1\r\nx-b: 2".to_owned(),
+        };
         assert!(read_headers(vec![split]).is_err());
     }
 }

@@ -1,11 +1,11 @@
 //! `jobs`: work for later, scheduled and cancelled with the call tree's commit.
 
+use super::super::announcements::JobChange;
 use super::super::bindings::imports::jobs::Host;
 use super::super::bindings::imports::types::Refusal;
 use super::super::grants::not_granted;
 use super::super::instance::{CallContext, CallState};
 use super::events;
-use super::super::announcements::JobChange;
 use crate::typeid;
 
 impl Host for CallState {
@@ -26,7 +26,14 @@ impl Host for CallState {
             return Ok(Err(Refusal::Invalid("due-at is microseconds since 1970".to_owned())));
         };
         let plugin = call.plugin.name.to_string();
-        let change = JobChange::Schedule { id: typeid::new("job"), plugin, name, key, due_at, payload };
+        let change = JobChange::Schedule {
+            id: typeid::new("job"),
+            plugin,
+            name,
+            key,
+            due_at,
+            payload,
+        };
         Ok(announce(call, change).await)
     }
 
@@ -37,11 +44,15 @@ impl Host for CallState {
             return Ok(Err(refusal));
         }
         let plugin = call.plugin.name.to_string();
-        let Ok(waits) = call.tree.job_waits(&plugin, &name, &key).await else { return Ok(Err(Refusal::Unavailable)) };
+        let Ok(waits) = call.tree.job_waits(&plugin, &name, &key).await else {
+            return Ok(Err(Refusal::Unavailable));
+        };
         if !waits {
             return Ok(Ok(false));
         }
-        Ok(announce(call, JobChange::Cancel { plugin, name, key }).await.map(|()| true))
+        Ok(announce(call, JobChange::Cancel { plugin, name, key })
+            .await
+            .map(|()| true))
     }
 }
 
@@ -50,7 +61,9 @@ fn may_change(call: &CallContext, name: &str) -> Result<(), Refusal> {
         return Err(not_granted(call.plugin.manifest.capabilities.jobs, "jobs = true"));
     }
     if !call.plugin.descriptor.jobs.iter().any(|job| job.name == name) {
-        return Err(Refusal::Invalid(format!("the descriptor does not list the job `{name}`")));
+        return Err(Refusal::Invalid(format!(
+            "the descriptor does not list the job `{name}`"
+        )));
     }
     Ok(())
 }

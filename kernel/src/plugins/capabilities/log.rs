@@ -51,7 +51,16 @@ impl LogBudget {
             message.push('…');
         }
         if message.contains(char::is_control) {
-            message = message.chars().flat_map(|one| if one.is_control() { one.escape_default().collect() } else { vec![one] }).collect();
+            message = message
+                .chars()
+                .flat_map(|one| {
+                    if one.is_control() {
+                        one.escape_default().collect()
+                    } else {
+                        vec![one]
+                    }
+                })
+                .collect();
         }
         message
     }
@@ -91,7 +100,10 @@ mod tests {
     fn a_secret_a_call_has_read_never_reaches_the_log() {
         let mut budget = LogBudget::default();
         budget.never_show("xnd_live_51aa");
-        assert_eq!(budget.clean("sent xnd_live_51aa twice".to_owned()), "sent [redacted] twice");
+        assert_eq!(
+            budget.clean("sent xnd_live_51aa twice".to_owned()),
+            "sent [redacted] twice"
+        );
     }
 
     #[test]

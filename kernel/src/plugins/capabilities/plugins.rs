@@ -31,7 +31,10 @@ impl Host for CallState {
             return Ok(Err(refusal));
         }
         let providers = call.tree.installed().providers(call.tree.store().number, &service);
-        Ok(Ok(providers.into_iter().map(|provider| provider.name.to_string()).collect()))
+        Ok(Ok(providers
+            .into_iter()
+            .map(|provider| provider.name.to_string())
+            .collect()))
     }
 
     async fn call_provider(
@@ -47,11 +50,19 @@ impl Host for CallState {
             Err(error) => return Ok(Err(error)),
         };
         let caller = call.plugin.clone();
-        let Some(checks) = caller.contracts.get(&service).and_then(|functions| functions.get(&function)) else {
-            return Ok(Err(Error::Unknown(format!("the contract of `{service}` has no function `{function}`"))));
+        let Some(checks) = caller
+            .contracts
+            .get(&service)
+            .and_then(|functions| functions.get(&function))
+        else {
+            return Ok(Err(Error::Unknown(format!(
+                "the contract of `{service}` has no function `{function}`"
+            ))));
         };
         if let Err(reason) = check(checks, Side::Payload, &payload) {
-            return Ok(Err(Error::Refused(Refusal::Invalid(format!("the payload is not what `{service}` says: {reason}")))));
+            return Ok(Err(Error::Refused(Refusal::Invalid(format!(
+                "the payload is not what `{service}` says: {reason}"
+            )))));
         }
         let answer = match self.nested(callee, function, payload).await? {
             Ok(answer) => answer,
@@ -74,22 +85,36 @@ impl CallState {
         payload: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         self.clock.leave_lane();
-        let deadline = self.clock.deadline.min(tokio::time::Instant::now() + callee.limits.deadline);
+        let deadline = self
+            .clock
+            .deadline
+            .min(tokio::time::Instant::now() + callee.limits.deadline);
         let call = self.context()?;
         let plugins = call.tree.plugins();
         if call.depth >= plugins.config().call_depth {
-            let reason = format!("plugins may call each other at most {} deep", plugins.config().call_depth);
+            let reason = format!(
+                "plugins may call each other at most {} deep",
+                plugins.config().call_depth
+            );
             return Ok(Err(Error::Refused(Refusal::Invalid(reason))));
         }
-        let calling = Calling { plugin: Some(&call.plugin.name), depth: call.depth + 1, deadline };
-        let answer = plugins.invoke(&call.tree, &callee, &calling, Invocation::Call { function, payload }).await;
+        let calling = Calling {
+            plugin: Some(&call.plugin.name),
+            depth: call.depth + 1,
+            deadline,
+        };
+        let answer = plugins
+            .invoke(&call.tree, &callee, &calling, Invocation::Call { function, payload })
+            .await;
         if answer.is_err() && call.tree.mode() != Mode::Reading {
             call.tree.doom().await;
         }
         self.not_counting_queues().await?;
         Ok(match answer {
             Ok(Answer::Payload(answer)) => Ok(answer),
-            Ok(_) => Err(Error::Unknown("the callee answered something else than a call".to_owned())),
+            Ok(_) => Err(Error::Unknown(
+                "the callee answered something else than a call".to_owned(),
+            )),
             Err(problem) => Err(Error::Problem(write_problem(problem))),
         })
     }
@@ -120,16 +145,29 @@ fn may_use(call: &CallContext, service: &str) -> Result<(), Refusal> {
     if call.plugin.grants.services.iter().any(|granted| granted == service) {
         return Ok(());
     }
-    let asked = call.plugin.manifest.capabilities.services.iter().any(|asked| asked == service);
+    let asked = call
+        .plugin
+        .manifest
+        .capabilities
+        .services
+        .iter()
+        .any(|asked| asked == service);
     Err(not_granted(asked, &format!("services = [\"{service}\"]")))
 }
 
 /// The function exists, and a GET calls only what merely reads.
 fn may_call_now(call: &CallContext, callee: &Plugin, function: &str) -> Result<(), Error> {
-    let offered = callee.descriptor.functions.iter().find(|offered| offered.name == function);
+    let offered = callee
+        .descriptor
+        .functions
+        .iter()
+        .find(|offered| offered.name == function);
     let offered = offered.ok_or_else(|| Error::Unknown(format!("`{}` has no function `{function}`", callee.name)))?;
     if call.tree.mode() == Mode::Reading && !offered.reads {
-        let reason = format!("`{}.{function}` changes something and can't be called from a GET", callee.name);
+        let reason = format!(
+            "`{}.{function}` changes something and can't be called from a GET",
+            callee.name
+        );
         return Err(Error::Refused(Refusal::Invalid(reason)));
     }
     Ok(())
@@ -146,7 +184,9 @@ fn check(checks: &Checks, side: Side, text: &[u8]) -> Result<(), String> {
         Side::Payload => &checks.payload,
         Side::Answer => &checks.answer,
     };
-    validator.validate(&value).map_err(|error| format!("{}: {error}", error.instance_path()))
+    validator
+        .validate(&value)
+        .map_err(|error| format!("{}: {error}", error.instance_path()))
 }
 
 fn broken_contract(service: &str, provider: &str) -> Problem {

@@ -29,7 +29,9 @@ impl Host for CallState {
         }
         let source = call.tree.plugins().secrets();
         let found = source.secret(call.tree.store().number, &call.plugin.name, &name).await;
-        let Ok(found) = found else { return Ok(Err(Refusal::Unavailable)) };
+        let Ok(found) = found else {
+            return Ok(Err(Refusal::Unavailable));
+        };
         if let Some(secret) = &found {
             self.log.never_show(secret);
         }

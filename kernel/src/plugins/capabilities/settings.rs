@@ -22,6 +22,10 @@ impl Host for CallState {
 
     fn get(&mut self) -> wasmtime::Result<String> {
         let call = self.context()?;
-        Ok(call.tree.installed().settings_text(call.tree.store().number, &call.plugin).to_string())
+        Ok(call
+            .tree
+            .installed()
+            .settings_text(call.tree.store().number, &call.plugin)
+            .to_string())
     }
 }

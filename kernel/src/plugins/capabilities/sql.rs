@@ -36,13 +36,21 @@ impl Host for CallState {
     async fn commit(&mut self, transaction: u32) -> wasmtime::Result<Result<(), Error>> {
         self.clock.leave_lane();
         let call = self.context()?;
-        Ok(call.tree.commit_transaction(call.frame, transaction).await.map_err(wit_error))
+        Ok(call
+            .tree
+            .commit_transaction(call.frame, transaction)
+            .await
+            .map_err(wit_error))
     }
 
     async fn rollback(&mut self, transaction: u32) -> wasmtime::Result<Result<(), Error>> {
         self.clock.leave_lane();
         let call = self.context()?;
-        Ok(call.tree.rollback_transaction(call.frame, transaction).await.map_err(wit_error))
+        Ok(call
+            .tree
+            .rollback_transaction(call.frame, transaction)
+            .await
+            .map_err(wit_error))
     }
 }
 
@@ -74,10 +82,15 @@ async fn run(
     if !plugin.grants.sql {
         return Err(Error::NotGranted);
     }
-    let prepared = plugin.statements.prepare(text).map_err(|refusal| Error::Refused(refusal.to_string()))?;
+    let prepared = plugin
+        .statements
+        .prepare(text)
+        .map_err(|refusal| Error::Refused(refusal.to_string()))?;
     let limits = call.tree.plugins().sql().limits(deadline);
     let mut work = call.tree.work().await.map_err(wit_error)?;
-    work.statement(&plugin.access, &prepared, arguments, limits).await.map_err(wit_error)
+    work.statement(&plugin.access, &prepared, arguments, limits)
+        .await
+        .map_err(wit_error)
 }
 
 fn wit_error(error: SqlError) -> Error {
@@ -98,7 +111,9 @@ fn wit_error(error: SqlError) -> Error {
         SqlError::Timeout => Error::Timeout,
         SqlError::TooLarge => Error::TooLarge,
         SqlError::Unavailable { .. } => Error::Unavailable,
-        SqlError::NotOwner => Error::Refused("only the innermost transaction, opened by this call, can be closed".to_owned()),
+        SqlError::NotOwner => {
+            Error::Refused("only the innermost transaction, opened by this call, can be closed".to_owned())
+        }
         SqlError::Uncertain | SqlError::Conflict | SqlError::LeftOpen | SqlError::Failed => Error::Failed,
     }
 }

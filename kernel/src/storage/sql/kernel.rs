@@ -10,11 +10,7 @@ pub struct Kernel<'a>(pub(super) &'a Sql);
 
 impl Kernel<'_> {
     /// A SELECT, on a connection that reads.
-    pub async fn fetch_all(
-        &self,
-        text: &'static str,
-        args: &[Value<'_>],
-    ) -> Result<Vec<Row>, SqlError> {
+    pub async fn fetch_all(&self, text: &'static str, args: &[Value<'_>]) -> Result<Vec<Row>, SqlError> {
         let statement = self.0.texts().single(text)?;
         let pool = self.0.kernel_reads();
         let (mut lease, _) = pool.acquire().await?;
@@ -35,21 +31,14 @@ impl Kernel<'_> {
         outcome.map(|(rows, _)| rows)
     }
 
-    pub async fn fetch_optional(
-        &self,
-        text: &'static str,
-        args: &[Value<'_>],
-    ) -> Result<Option<Row>, SqlError> {
+    pub async fn fetch_optional(&self, text: &'static str, args: &[Value<'_>]) -> Result<Option<Row>, SqlError> {
         Ok(self.fetch_all(text, args).await?.into_iter().next())
     }
 
     /// As [`fetch_optional`](Self::fetch_optional), where no row is a mistake of ours.
     pub async fn fetch_one(&self, text: &'static str, args: &[Value<'_>]) -> Result<Row, SqlError> {
         self.fetch_optional(text, args).await?.ok_or_else(|| {
-            tracing::error!(
-                text,
-                "a kernel statement that always answers a row answered none"
-            );
+            tracing::error!(text, "a kernel statement that always answers a row answered none");
             SqlError::Failed
         })
     }
@@ -60,38 +49,21 @@ impl Kernel<'_> {
     }
 
     /// An INSERT, UPDATE or DELETE with RETURNING.
-    pub async fn write(
-        &self,
-        text: &'static str,
-        args: &[Value<'_>],
-    ) -> Result<Vec<Row>, SqlError> {
+    pub async fn write(&self, text: &'static str, args: &[Value<'_>]) -> Result<Vec<Row>, SqlError> {
         Ok(self.run(text, args).await?.0)
     }
 
-    async fn run(
-        &self,
-        text: &'static str,
-        args: &[Value<'_>],
-    ) -> Result<(Vec<Row>, u64), SqlError> {
+    async fn run(&self, text: &'static str, args: &[Value<'_>]) -> Result<(Vec<Row>, u64), SqlError> {
         let statement = self.0.texts().single(text)?;
         let (mut lease, _) = self.0.kernel_writes().acquire().await?;
         let outcome = lease
             .run(async |connection| connection.kernel(&statement, args).await)
             .await;
-        outcome.map_err(|error| {
-            if lease.is_lost() {
-                SqlError::Uncertain
-            } else {
-                error
-            }
-        })
+        outcome.map_err(|error| if lease.is_lost() { SqlError::Uncertain } else { error })
     }
 
     /// All or nothing, in this order; how many rows each changed. Once begun it is not cancelled.
-    pub async fn transaction(
-        &self,
-        statements: Vec<KernelStatement>,
-    ) -> Result<Vec<u64>, SqlError> {
+    pub async fn transaction(&self, statements: Vec<KernelStatement>) -> Result<Vec<u64>, SqlError> {
         if statements.is_empty() {
             return Ok(Vec::new());
         }
@@ -99,8 +71,7 @@ impl Kernel<'_> {
         let texts = self.0.texts_shared();
         transaction::uncancelled(async move {
             let mut affected = Vec::with_capacity(statements.len());
-            let outcome =
-                transaction::run_all(&mut lease, &texts, &statements, &mut affected).await;
+            let outcome = transaction::run_all(&mut lease, &texts, &statements, &mut affected).await;
             match outcome {
                 Ok(()) => transaction::commit(&mut lease).await.map(|()| affected),
                 Err(error) => {

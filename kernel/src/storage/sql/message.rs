@@ -16,8 +16,7 @@ use super::{SqlError, Value};
 pub(super) fn arguments(bytes: &[u8], expected: usize) -> Result<Vec<Value<'_>>, SqlError> {
     let mut input = bytes;
     let count = rmp::decode::read_array_len(&mut input)
-        .map_err(|_| SqlError::Arguments("the arguments are not a MessagePack array".into()))?
-        as usize;
+        .map_err(|_| SqlError::Arguments("the arguments are not a MessagePack array".into()))? as usize;
     if count != expected {
         return Err(SqlError::Arguments(format!(
             "the text takes {expected} arguments, {count} were given"
@@ -27,16 +26,12 @@ pub(super) fn arguments(bytes: &[u8], expected: usize) -> Result<Vec<Value<'_>>,
     let mut values = Vec::with_capacity(count + 1);
     for position in 1..=count {
         let value = argument(&mut input).ok_or_else(|| {
-            SqlError::Arguments(format!(
-                "argument ${position} is not a value that a statement can take"
-            ))
+            SqlError::Arguments(format!("argument ${position} is not a value that a statement can take"))
         })?;
         values.push(value);
     }
     if !input.is_empty() {
-        return Err(SqlError::Arguments(
-            "bytes follow the array of arguments".into(),
-        ));
+        return Err(SqlError::Arguments("bytes follow the array of arguments".into()));
     }
     Ok(values)
 }
@@ -123,8 +118,7 @@ impl AnswerWriter {
     }
 
     pub(super) fn bool(&mut self, flag: bool) {
-        self.bytes
-            .push(if flag { Marker::True } else { Marker::False }.to_u8());
+        self.bytes.push(if flag { Marker::True } else { Marker::False }.to_u8());
     }
 
     // Writing to a Vec cannot fail; the encoders' results say so only by their type.

@@ -97,7 +97,10 @@ impl Sql {
             lease
                 .run(async |connection| connection.control(&commands).await)
                 .await
-                .map_err(|source| MigrateError::Failed { name: name.into(), source })?;
+                .map_err(|source| MigrateError::Failed {
+                    name: name.into(),
+                    source,
+                })?;
             let record = KernelStatement::new(
                 "insert into kernel.migrations (name, checksum, applied_at) values ($1, $2, $3)",
                 [name.into(), checksum(text).into(), Time::now().into()],
@@ -122,7 +125,10 @@ impl Sql {
         loop {
             tried += 1;
             match self.try_plugin_migrations(plugin, migrations, stores, record).await {
-                Err(MigrateError::Failed { source: SqlError::Unavailable { .. }, name }) if tried < TRIES => {
+                Err(MigrateError::Failed {
+                    source: SqlError::Unavailable { .. },
+                    name,
+                }) if tried < TRIES => {
                     tracing::info!(plugin, file = name, tried, "a migration waits for a lock");
                     tokio::time::sleep(Duration::from_millis(100 << tried)).await;
                 }
@@ -146,7 +152,10 @@ impl Sql {
                 }
                 run_steps(&mut lease, plugin, &migration.steps, stores)
                     .await
-                    .map_err(|source| MigrateError::Failed { name: migration.file.clone(), source })?;
+                    .map_err(|source| MigrateError::Failed {
+                        name: migration.file.clone(),
+                        source,
+                    })?;
                 let applied = KernelStatement::new(
                     "insert into kernel.plugin_migrations (plugin, file, checksum, applied_at) values ($1, $2, $3, $4)",
                     [
@@ -184,7 +193,10 @@ impl Sql {
             for (plugin, steps) in steps {
                 run_steps(&mut lease, plugin, steps, &[store])
                     .await
-                    .map_err(|source| MigrateError::Failed { name: plugin.clone(), source })?;
+                    .map_err(|source| MigrateError::Failed {
+                        name: plugin.clone(),
+                        source,
+                    })?;
             }
             Ok(())
         };
@@ -236,7 +248,9 @@ impl Sql {
 /// When each migration of this database ran, in the order of [`MIGRATIONS`].
 async fn recorded(sql: &Sql, lease: &mut Lease) -> Result<Vec<Time>, MigrateError> {
     let create = sql.in_own_words(RECORD);
-    let text = sql.texts().single("select name, checksum, applied_at from kernel.migrations order by name")?;
+    let text = sql
+        .texts()
+        .single("select name, checksum, applied_at from kernel.migrations order by name")?;
     let (rows, _) = lease
         .run(async |connection| {
             connection.control(&create).await?;
@@ -265,9 +279,13 @@ async fn is_applied(
     plugin: &str,
     migration: &PluginMigration,
 ) -> Result<bool, MigrateError> {
-    let text = sql.texts().single("select checksum from kernel.plugin_migrations where plugin = $1 and file = $2")?;
+    let text = sql
+        .texts()
+        .single("select checksum from kernel.plugin_migrations where plugin = $1 and file = $2")?;
     let args = [Value::from(plugin), Value::from(&migration.file)];
-    let (rows, _) = lease.run(async |connection| connection.kernel(&text, &args).await).await?;
+    let (rows, _) = lease
+        .run(async |connection| connection.kernel(&text, &args).await)
+        .await?;
     match rows.first().map(|row| row.get::<String>(0)).transpose()? {
         None => Ok(false),
         Some(checksum) if checksum == migration.checksum => Ok(true),

@@ -70,7 +70,10 @@ pub struct Limits {
 
 impl Limits {
     fn later_by(self, waited: std::time::Duration) -> Self {
-        Self { deadline: self.deadline + waited, ..self }
+        Self {
+            deadline: self.deadline + waited,
+            ..self
+        }
     }
 }
 
@@ -106,7 +109,12 @@ impl Sql {
                 None => (Engine::Postgres, open_postgres(config, url).await?),
             },
         };
-        Ok(Self(Arc::new(Inner { config: config.clone(), engine, pools, texts: Arc::default() })))
+        Ok(Self(Arc::new(Inner {
+            config: config.clone(),
+            engine,
+            pools,
+            texts: Arc::default(),
+        })))
     }
 
     pub fn engine(&self) -> Engine {
@@ -130,7 +138,11 @@ impl Sql {
 
     /// The configured caps under this deadline.
     pub fn limits(&self, deadline: Instant) -> Limits {
-        self.capped(Limits { deadline, max_rows: self.0.config.max_rows, max_bytes: self.0.config.max_bytes })
+        self.capped(Limits {
+            deadline,
+            max_rows: self.0.config.max_rows,
+            max_bytes: self.0.config.max_bytes,
+        })
     }
 
     /// Whether the database answers.
@@ -142,7 +154,9 @@ impl Sql {
     pub async fn ensure_plugin(&self, plugin: &str) -> Result<(), SqlError> {
         let (mut lease, _) = self.kernel_writes().acquire().await?;
         lease.in_transaction = true;
-        let outcome = lease.run(async |connection| connection.ensure_plugin(plugin).await).await;
+        let outcome = lease
+            .run(async |connection| connection.ensure_plugin(plugin).await)
+            .await;
         match outcome {
             Ok(()) => lease.in_transaction = false,
             Err(_) => transaction::rollback(&mut lease).await,
@@ -153,7 +167,12 @@ impl Sql {
     /// Waits for what is running, then disconnects.
     pub async fn close(&self) {
         let pools = &self.0.pools;
-        for pool in [&pools.plugin_reads, &pools.plugin_writes, &pools.kernel_reads, &pools.kernel_writes] {
+        for pool in [
+            &pools.plugin_reads,
+            &pools.plugin_writes,
+            &pools.kernel_reads,
+            &pools.kernel_writes,
+        ] {
             pool.close().await;
         }
     }
@@ -198,12 +217,20 @@ impl Sql {
 
 async fn open_sqlite(config: &SqlConfig, path: PathBuf) -> Result<Pools, SqlError> {
     let wait = config.queue_wait();
-    let writer = SqliteOptions { path: path.clone(), reads_only: false, connections: 1 };
+    let writer = SqliteOptions {
+        path: path.clone(),
+        reads_only: false,
+        connections: 1,
+    };
     let writes = Pool::new(Opener::Sqlite(writer), 1, wait);
     // The writer makes the file that the readers open.
     drop(writes.acquire().await?);
     let connections = config.max_connections.max(1);
-    let readers = SqliteOptions { path, reads_only: true, connections: connections as usize };
+    let readers = SqliteOptions {
+        path,
+        reads_only: true,
+        connections: connections as usize,
+    };
     let reads = Pool::new(Opener::Sqlite(readers), connections, wait);
     Ok(Pools {
         plugin_reads: Arc::clone(&reads),
@@ -216,7 +243,11 @@ async fn open_sqlite(config: &SqlConfig, path: PathBuf) -> Result<Pools, SqlErro
 async fn open_postgres(config: &SqlConfig, url: &str) -> Result<Pools, SqlError> {
     let wait = config.queue_wait();
     let options = PostgresOptions::kernel(config, url)?;
-    let kernel = Pool::new(Opener::Postgres(Box::new(options.clone())), postgres::kernel_connections(config), wait);
+    let kernel = Pool::new(
+        Opener::Postgres(Box::new(options.clone())),
+        postgres::kernel_connections(config),
+        wait,
+    );
     let (mut lease, _) = kernel.acquire().await?;
     lease.in_transaction = true;
     lease.run(async |connection| connection.ensure_base().await).await?;

@@ -170,11 +170,7 @@ impl Lease {
 
     /// The connection is gone, or an earlier operation was cancelled half way: nothing more can run on it.
     pub(super) fn is_lost(&self) -> bool {
-        self.in_flight
-            || self
-                .connection
-                .as_ref()
-                .is_none_or(|connection| connection.is_broken())
+        self.in_flight || self.connection.as_ref().is_none_or(|connection| connection.is_broken())
     }
 
     pub(super) fn is_sqlite(&self) -> bool {

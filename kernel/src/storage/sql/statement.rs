@@ -21,13 +21,21 @@ pub struct KernelStatement {
 
 impl KernelStatement {
     pub fn new(text: &'static str, args: impl Into<Vec<Value<'static>>>) -> Self {
-        Self { text, rows: vec![args.into()], expected: None }
+        Self {
+            text,
+            rows: vec![args.into()],
+            expected: None,
+        }
     }
 
     /// The text has one `values (…)` tuple, written for the first row; it is repeated for each, and every placeholder of
     /// the text is in it.
     pub fn rows(text: &'static str, rows: Vec<Vec<Value<'static>>>) -> Self {
-        Self { text, rows, expected: None }
+        Self {
+            text,
+            rows,
+            expected: None,
+        }
     }
 
     /// Another number of affected rows fails the whole transaction with [`SqlError::Conflict`].
@@ -49,7 +57,12 @@ impl KernelStatement {
         let rows_at_once = (MAX_PARAMETERS / columns.max(1)).max(1);
         self.rows
             .chunks(rows_at_once)
-            .map(|rows| Ok((texts.get(self.text, rows.len(), columns)?, rows.iter().flatten().cloned().collect())))
+            .map(|rows| {
+                Ok((
+                    texts.get(self.text, rows.len(), columns)?,
+                    rows.iter().flatten().cloned().collect(),
+                ))
+            })
             .collect()
     }
 }
@@ -89,7 +102,11 @@ impl Texts {
                 .into(),
         };
         let sqlite = translate::statement(&postgres).into();
-        let made = Arc::new(KernelText { postgres, sqlite, parameters: OnceLock::new() });
+        let made = Arc::new(KernelText {
+            postgres,
+            sqlite,
+            parameters: OnceLock::new(),
+        });
         self.0.write().insert(key, Arc::clone(&made));
         Ok(made)
     }

@@ -11,11 +11,7 @@ use super::statement::{KernelStatement, Texts};
 /// On SQLite a transaction takes the writer's lock at once: one that begins by reading would fail on its first write
 /// whenever another process wrote in between. PostgreSQL takes the same word without `immediate`.
 fn begin_command(lease: &Lease) -> &'static str {
-    if lease.is_sqlite() {
-        "begin immediate"
-    } else {
-        "begin"
-    }
+    if lease.is_sqlite() { "begin immediate" } else { "begin" }
 }
 
 /// A connection with an open transaction. Safe to try twice: nothing has been done yet.
@@ -36,9 +32,7 @@ pub(super) async fn begin(pool: &Arc<Pool>) -> Result<(Lease, Duration), SqlErro
 async fn send_begin(lease: &mut Lease) -> Result<(), SqlError> {
     let command = begin_command(lease);
     lease.in_transaction = true;
-    let begun = lease
-        .run(async |connection| connection.control(command).await)
-        .await;
+    let begun = lease.run(async |connection| connection.control(command).await).await;
     lease.in_transaction = begun.is_ok();
     begun
 }
@@ -64,9 +58,7 @@ pub(super) async fn run_all(
 }
 
 pub(super) async fn commit(lease: &mut Lease) -> Result<(), SqlError> {
-    let outcome = lease
-        .run(async |connection| connection.control("commit").await)
-        .await;
+    let outcome = lease.run(async |connection| connection.control("commit").await).await;
     match outcome {
         Ok(()) => {
             lease.in_transaction = false;
@@ -86,11 +78,7 @@ pub(super) async fn rollback(lease: &mut Lease) {
         .run(async |connection| Ok(connection.transaction_survives().await))
         .await;
     let done = match survives {
-        Ok(true) => {
-            lease
-                .run(async |connection| connection.control("rollback").await)
-                .await
-        }
+        Ok(true) => lease.run(async |connection| connection.control("rollback").await).await,
         Ok(false) => Ok(()),
         Err(error) => Err(error),
     };

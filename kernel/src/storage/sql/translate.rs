@@ -101,9 +101,7 @@ pub(super) fn repeat_values(text: &str, rows: usize, columns: usize) -> Option<S
         let mut pieces = tuple.split('$');
         out.push_str(pieces.next()?);
         for piece in pieces {
-            let end = piece
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(piece.len());
+            let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
             let number: usize = piece[..end].parse().ok()?;
             out.push('$');
             out.push_str(&(number + row * columns).to_string());

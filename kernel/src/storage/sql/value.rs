@@ -33,9 +33,7 @@ macro_rules! args {
 
 impl Time {
     pub fn now() -> Self {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
     }
 
@@ -100,8 +98,7 @@ impl<'a> Value<'a> {
                 Value::Time(Time::parse(&text).ok_or("is not a time as in RFC 3339")?.0)
             }
             (ColumnType::Jsonb, Value::Text(text)) => {
-                serde_json::from_str::<serde::de::IgnoredAny>(&text)
-                    .map_err(|_| "is not a JSON text")?;
+                serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|_| "is not a JSON text")?;
                 Value::Text(text)
             }
             (ColumnType::Text, _) => return Err("must be text"),

@@ -129,19 +129,13 @@ impl Work {
             self.close_by_rollback(owner, id).await?;
         }
         self.frames = self.frames.min(frame.0.saturating_sub(1));
-        if left_open {
-            Err(SqlError::LeftOpen)
-        } else {
-            Ok(())
-        }
+        if left_open { Err(SqlError::LeftOpen) } else { Ok(()) }
     }
 
     /// Opens a transaction, nested where one is open, and answers its name.
     pub async fn begin(&mut self, frame: Frame) -> Result<u32, SqlError> {
         if self.mode == Mode::Reading {
-            return Err(SqlError::Refused(
-                "a reading call cannot open a transaction".into(),
-            ));
+            return Err(SqlError::Refused("a reading call cannot open a transaction".into()));
         }
         if frame.0 != self.frames {
             return Err(SqlError::NotOwner);
@@ -218,16 +212,12 @@ impl Work {
         limits: Limits,
     ) -> Result<Answer, SqlError> {
         if prepared.writes && self.mode == Mode::Reading {
-            return Err(SqlError::Refused(
-                "a reading call cannot change anything".into(),
-            ));
+            return Err(SqlError::Refused("a reading call cannot change anything".into()));
         }
         let arguments = message::arguments(args, prepared.arguments)?;
         let checked = self.sql.check(access, prepared).await?;
         if self.open.is_empty() {
-            return self
-                .run_alone(access, prepared, &checked, &arguments, limits)
-                .await;
+            return self.run_alone(access, prepared, &checked, &arguments, limits).await;
         }
         let before = self.waited;
         self.connect(Some(access)).await?;
@@ -245,9 +235,7 @@ impl Work {
             store,
             limits,
         };
-        lease
-            .run(async |connection| connection.plugin(statement).await)
-            .await
+        lease.run(async |connection| connection.plugin(statement).await).await
     }
 
     /// A statement outside of any transaction: a connection for just as long as it runs.
@@ -277,16 +265,12 @@ impl Work {
             store,
             limits,
         };
-        let first = lease
-            .run(async |connection| connection.plugin(statement()).await)
-            .await;
+        let first = lease.run(async |connection| connection.plugin(statement()).await).await;
         match first {
             Err(SqlError::Unavailable { .. }) if lease.is_lost() && !prepared.writes => {
                 drop(lease);
                 let mut fresh = pool.acquire_new().await?;
-                fresh
-                    .run(async |connection| connection.plugin(statement()).await)
-                    .await
+                fresh.run(async |connection| connection.plugin(statement()).await).await
             }
             Err(SqlError::Unavailable { .. }) if lease.is_lost() => Err(SqlError::Uncertain),
             other => other,
@@ -294,11 +278,7 @@ impl Work {
     }
 
     /// A kernel SELECT, or a statement with RETURNING where something may be changed.
-    pub async fn kernel_fetch_all(
-        &mut self,
-        text: &'static str,
-        args: &[Value<'_>],
-    ) -> Result<Vec<Row>, SqlError> {
+    pub async fn kernel_fetch_all(&mut self, text: &'static str, args: &[Value<'_>]) -> Result<Vec<Row>, SqlError> {
         if self.open.is_empty() {
             return match self.mode {
                 Mode::Reading => self.sql.kernel().fetch_all(text, args).await,
@@ -308,15 +288,9 @@ impl Work {
         Ok(self.kernel_statement(text, args).await?.0)
     }
 
-    pub async fn kernel_execute(
-        &mut self,
-        text: &'static str,
-        args: &[Value<'_>],
-    ) -> Result<u64, SqlError> {
+    pub async fn kernel_execute(&mut self, text: &'static str, args: &[Value<'_>]) -> Result<u64, SqlError> {
         if self.mode == Mode::Reading {
-            return Err(SqlError::Refused(
-                "a reading call cannot change anything".into(),
-            ));
+            return Err(SqlError::Refused("a reading call cannot change anything".into()));
         }
         if self.open.is_empty() {
             return self.sql.kernel().execute(text, args).await;
@@ -324,11 +298,7 @@ impl Work {
         Ok(self.kernel_statement(text, args).await?.1)
     }
 
-    async fn kernel_statement(
-        &mut self,
-        text: &'static str,
-        args: &[Value<'_>],
-    ) -> Result<(Vec<Row>, u64), SqlError> {
+    async fn kernel_statement(&mut self, text: &'static str, args: &[Value<'_>]) -> Result<(Vec<Row>, u64), SqlError> {
         self.refuse_doomed()?;
         let text = self.sql.texts().single(text)?;
         let outcome = self.run_kernel_statement(&text, args).await;
@@ -345,9 +315,7 @@ impl Work {
         let Some(lease) = &mut self.lease else {
             return Err(SqlError::Doomed);
         };
-        lease
-            .run(async |connection| connection.kernel(text, args).await)
-            .await
+        lease.run(async |connection| connection.kernel(text, args).await).await
     }
 
     /// Has a kernel statement run just before the commit that makes everything so far real, and never if that is rolled
@@ -358,15 +326,10 @@ impl Work {
                 innermost.later.push(statement);
                 Ok(())
             }
-            None if self.mode == Mode::Reading => Err(SqlError::Refused(
-                "a reading call cannot change anything".into(),
-            )),
-            None => self
-                .sql
-                .kernel()
-                .transaction(vec![statement])
-                .await
-                .map(drop),
+            None if self.mode == Mode::Reading => {
+                Err(SqlError::Refused("a reading call cannot change anything".into()))
+            }
+            None => self.sql.kernel().transaction(vec![statement]).await.map(drop),
         }
     }
 
@@ -401,17 +364,12 @@ impl Work {
     /// Makes sure that the outermost transaction has really begun.
     async fn connect(&mut self, access: Option<&PluginAccess>) -> Result<(), SqlError> {
         if let Some(lease) = &self.lease {
-            return if lease.is_lost() {
-                Err(SqlError::Doomed)
-            } else {
-                Ok(())
-            };
+            return if lease.is_lost() { Err(SqlError::Doomed) } else { Ok(()) };
         }
         if let Some(access) = access
             && self.place.is_none()
         {
-            let (place, waited) =
-                queue(access.connections(), self.sql.config().queue_wait()).await?;
+            let (place, waited) = queue(access.connections(), self.sql.config().queue_wait()).await?;
             self.place = Some(place);
             self.waited += waited;
         }
@@ -430,9 +388,7 @@ impl Work {
         let Some(lease) = &mut self.lease else {
             return Err(SqlError::Doomed);
         };
-        lease
-            .run(async |connection| connection.control(&commands).await)
-            .await
+        lease.run(async |connection| connection.control(&commands).await).await
     }
 
     async fn assume(&mut self, rights: Rights) -> Result<(), SqlError> {
@@ -458,9 +414,7 @@ impl Work {
         transaction::uncancelled(async move {
             let prepared = async {
                 if switch_needed && let Some(command) = lease.switch(Rights::Kernel) {
-                    lease
-                        .run(async |connection| connection.control(&command).await)
-                        .await?;
+                    lease.run(async |connection| connection.control(&command).await).await?;
                 }
                 transaction::run_all(&mut lease, &texts, &statements, &mut Vec::new()).await
             };
@@ -490,8 +444,7 @@ impl Work {
             self.doom();
             return Ok(());
         }
-        let commands =
-            format!("rollback to savepoint s{transaction}; release savepoint s{transaction}");
+        let commands = format!("rollback to savepoint s{transaction}; release savepoint s{transaction}");
         self.rights = closed.rights;
         // A savepoint that can't be undone takes everything around it along.
         if self.control(commands).await.is_err() {
@@ -512,11 +465,7 @@ impl Work {
 
     fn owned(&self, frame: Frame, transaction: u32) -> Result<(), SqlError> {
         match self.open.last() {
-            Some(innermost)
-                if innermost.owner == frame && innermost.id == transaction && frame != TREE =>
-            {
-                Ok(())
-            }
+            Some(innermost) if innermost.owner == frame && innermost.id == transaction && frame != TREE => Ok(()),
             _ => Err(SqlError::NotOwner),
         }
     }
@@ -557,11 +506,7 @@ impl Work {
 
 impl Sql {
     /// The second wall's verdict on a text, from memory after the first time.
-    async fn check(
-        &self,
-        access: &PluginAccess,
-        prepared: &Prepared,
-    ) -> Result<Arc<Checked>, SqlError> {
+    async fn check(&self, access: &PluginAccess, prepared: &Prepared) -> Result<Arc<Checked>, SqlError> {
         match self.engine() {
             Engine::Sqlite => match access.known(&prepared.sqlite) {
                 Some(checked) => Ok(checked),
@@ -577,11 +522,7 @@ impl Sql {
         }
     }
 
-    async fn check_on_side(
-        &self,
-        access: &PluginAccess,
-        prepared: &Prepared,
-    ) -> Result<Checked, SqlError> {
+    async fn check_on_side(&self, access: &PluginAccess, prepared: &Prepared) -> Result<Checked, SqlError> {
         let pool: &Arc<Pool> = self.kernel_writes();
         let (mut lease, _) = pool.acquire().await?;
         lease.in_transaction = true;
@@ -595,12 +536,7 @@ impl Sql {
 
 /// Calls run in tasks of their own: everything a unit of work does must be able to move between threads.
 #[cfg(test)]
-fn _every_step_can_move_between_threads(
-    mut work: Work,
-    access: &PluginAccess,
-    prepared: &Prepared,
-    limits: Limits,
-) {
+fn _every_step_can_move_between_threads(mut work: Work, access: &PluginAccess, prepared: &Prepared, limits: Limits) {
     fn sendable<T: Send>(_: T) {}
     sendable(work.statement(access, prepared, &[], limits));
     sendable(work.kernel_execute("", &[]));

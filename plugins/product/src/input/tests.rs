@@ -15,7 +15,11 @@ fn make(input: serde_json::Value) -> (Product, Vec<(String, String)>) {
     };
     let mut maker = Maker::new(&currencies, Timestamp::from_micros(0), &mut new_id);
     let product = maker.product(serde_json::from_value(input).expect("the schema admits it"));
-    let errors = maker.errors.into_iter().map(|error| (error.pointer, error.message)).collect();
+    let errors = maker
+        .errors
+        .into_iter()
+        .map(|error| (error.pointer, error.message))
+        .collect();
     (product, errors)
 }
 
@@ -30,9 +34,15 @@ fn a_title_and_a_priced_variant_are_enough() {
         "variants": [{"sku": "GAYO", "price": {"amount": 85000, "currency": "IDR"}, "stock": 12}],
     }));
     assert_eq!(errors, []);
-    assert_eq!((product.title.as_str(), product.slug.as_str(), product.status), ("Kopi Gayo", "kopi-gayo", Status::Active));
+    assert_eq!(
+        (product.title.as_str(), product.slug.as_str(), product.status),
+        ("Kopi Gayo", "kopi-gayo", Status::Active)
+    );
     let variant = &product.variants[0];
-    assert_eq!((variant.title.as_str(), variant.stock.on_hand, variant.stock.tracked), ("Default", 12, true));
+    assert_eq!(
+        (variant.title.as_str(), variant.stock.on_hand, variant.stock.tracked),
+        ("Default", 12, true)
+    );
     assert_eq!(variant.home_currency(currency("IDR")), Some(currency("IDR")));
     assert_eq!(variant.home_currency(currency("USD")), Some(currency("IDR")));
 }
@@ -99,18 +109,31 @@ fn a_patch_changes_what_it_names_and_nothing_else() {
     let patch = json!({"barcode": null, "price": {"amount": 90, "currency": "USD"}, "compare_at_price": {"amount": 100, "currency": "USD"}});
     maker.patch_variant(&mut product, 0, serde_json::from_value(patch).expect("admitted"));
     assert_eq!(maker.errors, []);
-    assert_eq!((product.title.as_str(), product.seo_title, product.tags), ("T-shirt", None, vec!["Soft".to_owned()]));
+    assert_eq!(
+        (product.title.as_str(), product.seo_title, product.tags),
+        ("T-shirt", None, vec!["Soft".to_owned()])
+    );
     assert_eq!((product.vendor, product.slug), (before.vendor, before.slug));
     assert_eq!(product.options[0].name, "Colour");
     assert_eq!(product.options[0].values, ["Red"]);
     let variant = &product.variants[0];
     assert_eq!((variant.barcode.as_deref(), variant.sku.as_deref()), (None, Some("R")));
-    assert_eq!((variant.prices[0].amount, variant.prices[0].compare_at), (90, Some(100)));
+    assert_eq!(
+        (variant.prices[0].amount, variant.prices[0].compare_at),
+        (90, Some(100))
+    );
 }
 
 #[test]
 fn a_picture_cannot_carry_a_script() {
-    for url in ["javascript:alert(1)", "data:text/html,x", "//evil.example/x", "https://x/\"onerror=", " https://x", "ftp://x"] {
+    for url in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//evil.example/x",
+        "https://x/\"onerror=",
+        " https://x",
+        "ftp://x",
+    ] {
         assert!(!is_reference(url), "{url}");
     }
     assert!(is_reference("/api/product-images/mug.svg") && is_reference("https://cdn.example/a.jpg?v=1"));

@@ -50,29 +50,49 @@ pub fn list_for_staff(Query(query): Query<StaffListingQuery>) -> Result<Json<Pag
     match status {
         Some(status) => page(Question::new(status, listing, &store)?).map(Json),
         None if listing.is_plain() => everything(listing, &store).map(Json),
-        None => Err(Problem::unprocessable("status_required", "Filters and orders other than q need a status.").field("?status", "is missing")),
+        None => Err(
+            Problem::unprocessable("status_required", "Filters and orders other than q need a status.")
+                .field("?status", "is missing"),
+        ),
     }
 }
 
 fn page(mut question: Question) -> Result<Page<ListedProduct>, Problem> {
     let gather = match look_ahead(&mut question)? {
         Some(gather) => gather,
-        None => return Ok(Page { items: Vec::new(), next: None }),
+        None => {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
+        }
     };
     let rows = texts::page(&question, gather).all::<Row>()?;
-    finish(rows, question.limit, |row| question.sort.cursor(&row.id, &row.title_key, row.price))
+    finish(rows, question.limit, |row| {
+        question.sort.cursor(&row.id, &row.title_key, row.price)
+    })
 }
 
 fn everything(query: ListingQuery, store: &Store) -> Result<Page<ListedProduct>, Problem> {
     let mut question = Question::new(Status::Active, query, store)?;
-    let Some(gather) = look_ahead(&mut question)? else { return Ok(Page { items: Vec::new(), next: None }) };
+    let Some(gather) = look_ahead(&mut question)? else {
+        return Ok(Page {
+            items: Vec::new(),
+            next: None,
+        });
+    };
     let rows = texts::everything(&question, gather).all::<Row>()?;
-    finish(rows, question.limit, |row| question.sort.cursor(&row.id, &row.title_key, row.price))
+    finish(rows, question.limit, |row| {
+        question.sort.cursor(&row.id, &row.title_key, row.price)
+    })
 }
 
 fn finish(rows: Vec<Row>, limit: u32, cursor: impl FnOnce(&Row) -> Cursor) -> Result<Page<ListedProduct>, Problem> {
     let Page { items, next } = Page::of(rows, limit, cursor);
-    let items = items.into_iter().map(|row| ListedProduct::from_json(row.item)).collect::<Result<_, _>>()?;
+    let items = items
+        .into_iter()
+        .map(|row| ListedProduct::from_json(row.item))
+        .collect::<Result<_, _>>()?;
     Ok(Page { items, next })
 }
 

@@ -56,8 +56,34 @@ pub struct StaffListingQuery {
 
 impl StaffListingQuery {
     pub fn split(self) -> (Option<Status>, ListingQuery) {
-        let Self { status, limit, after, q, category, tag, min_price, max_price, in_stock, currency, sort } = self;
-        (status, ListingQuery { limit, after, q, category, tag, min_price, max_price, in_stock, currency, sort })
+        let Self {
+            status,
+            limit,
+            after,
+            q,
+            category,
+            tag,
+            min_price,
+            max_price,
+            in_stock,
+            currency,
+            sort,
+        } = self;
+        (
+            status,
+            ListingQuery {
+                limit,
+                after,
+                q,
+                category,
+                tag,
+                min_price,
+                max_price,
+                in_stock,
+                currency,
+                sort,
+            },
+        )
     }
 }
 
@@ -132,6 +158,7 @@ impl Question {
             Some(category) if category.starts_with("cat_") => (Some(shelves::of_category(state, &category)), None),
             slug => (None, slug),
         };
+        let (min_price, max_price) = (query.min_price.unwrap_or(0), query.max_price.unwrap_or(MAX_AMOUNT));
         let everything = || shelves::of_status(state);
         let (shelf, also) = match (by_category, category_slug.is_some()) {
             (Some(category), _) => (category, by_tag.unwrap_or_default()),
@@ -145,14 +172,33 @@ impl Question {
             category_slug,
             currency,
             sort,
-            start: sort.start(query.after.as_ref())?,
+            start: sort.start(query.after.as_ref())?.within(sort, min_price, max_price),
             limit: query.limit.unwrap_or(20).clamp(1, 100),
-            min_price: query.min_price.unwrap_or(0),
-            max_price: query.max_price.unwrap_or(MAX_AMOUNT),
+            min_price,
+            max_price,
             also,
             in_stock: query.in_stock.unwrap_or(false),
             words: Words::new(query.q.as_deref().unwrap_or_default()),
         })
+    }
+}
+
+impl Start {
+    /// By price, what is out of bounds is not even walked over.
+    fn within(self, sort: Sort, min_price: i64, max_price: i64) -> Self {
+        match sort {
+            Sort::Price if self.price < min_price => Self {
+                price: min_price,
+                id: String::new(),
+                ..self
+            },
+            Sort::PriceDown if self.price > max_price => Self {
+                price: max_price,
+                id: AFTER_ALL.to_owned(),
+                ..self
+            },
+            _ => self,
+        }
     }
 }
 
@@ -176,15 +222,31 @@ impl Sort {
     }
 
     fn start(self, after: Option<&Cursor>) -> Result<Start, Problem> {
-        let Some(after) = after else { return Ok(self.beginning()) };
+        let Some(after) = after else {
+            return Ok(self.beginning());
+        };
         let (name, start) = match self {
             Self::Newest | Self::Title => {
                 let (name, title_key, id) = after.key::<(String, String, String)>()?;
-                (name, Start { id, title_key, price: 0 })
+                (
+                    name,
+                    Start {
+                        id,
+                        title_key,
+                        price: 0,
+                    },
+                )
             }
             Self::Price | Self::PriceDown => {
                 let (name, price, id) = after.key::<(String, i64, String)>()?;
-                (name, Start { id, title_key: String::new(), price })
+                (
+                    name,
+                    Start {
+                        id,
+                        title_key: String::new(),
+                        price,
+                    },
+                )
             }
         };
         if name != self.name() {
@@ -201,7 +263,11 @@ impl Sort {
             Self::Price => ("", -1),
             Self::Title => ("", 0),
         };
-        Start { id: id.to_owned(), title_key: String::new(), price }
+        Start {
+            id: id.to_owned(),
+            title_key: String::new(),
+            price,
+        }
     }
 }
 
@@ -223,12 +289,19 @@ impl Words {
 
     /// The range of terms that begin with the word at this place; empty texts where there is none.
     pub fn range(&self, at: usize) -> (String, String) {
-        self.0.get(at).map_or_else(Default::default, |word| (word.clone(), terms::upper_bound(word)))
+        self.0
+            .get(at)
+            .map_or_else(Default::default, |word| (word.clone(), terms::upper_bound(word)))
     }
 
     /// Puts the rarest word first, and says how often it comes up; none without words.
     pub fn order_by_rarity(&mut self, counts: &[i64]) -> Option<i64> {
-        let (rarest, count) = counts.iter().copied().enumerate().take(self.0.len()).min_by_key(|(_, count)| *count)?;
+        let (rarest, count) = counts
+            .iter()
+            .copied()
+            .enumerate()
+            .take(self.0.len())
+            .min_by_key(|(_, count)| *count)?;
         self.0.swap(0, rarest);
         Some(count)
     }
@@ -254,7 +327,13 @@ mod tests {
     fn a_page_goes_on_where_the_one_before_ended() {
         for sort in [Sort::Newest, Sort::Title, Sort::Price, Sort::PriceDown] {
             let after = Some(sort.cursor("prod_1", "mug", 1_099));
-            let start = ask(ListingQuery { after, sort: Some(sort), ..Default::default() }).expect("its own cursor").start;
+            let start = ask(ListingQuery {
+                after,
+                sort: Some(sort),
+                ..Default::default()
+            })
+            .expect("its own cursor")
+            .start;
             assert_eq!(start.id, "prod_1");
             match sort {
                 Sort::Title => assert_eq!(start.title_key, "mug"),
@@ -265,31 +344,94 @@ mod tests {
     }
 
     #[test]
+    fn a_range_of_prices_is_where_the_walk_begins() {
+        let priced = |sort| ListingQuery {
+            sort: Some(sort),
+            min_price: Some(100),
+            max_price: Some(200),
+            ..Default::default()
+        };
+        let up = ask(priced(Sort::Price)).expect("valid").start;
+        assert_eq!((up.price, up.id.as_str()), (100, ""));
+        let down = ask(priced(Sort::PriceDown)).expect("valid").start;
+        assert_eq!((down.price, down.id.as_str()), (200, AFTER_ALL));
+        let after = Some(Sort::Price.cursor("prod_1", "", 150));
+        let on = ask(ListingQuery {
+            after,
+            ..priced(Sort::Price)
+        })
+        .expect("valid")
+        .start;
+        assert_eq!((on.price, on.id.as_str()), (150, "prod_1"));
+    }
+
+    #[test]
     fn a_cursor_of_another_order_is_refused() {
-        for (made, used) in [(Sort::Newest, Sort::Title), (Sort::Price, Sort::PriceDown), (Sort::Price, Sort::Newest)] {
+        for (made, used) in [
+            (Sort::Newest, Sort::Title),
+            (Sort::Price, Sort::PriceDown),
+            (Sort::Price, Sort::Newest),
+        ] {
             let after = Some(made.cursor("prod_1", "mug", 1));
-            let refused = ask(ListingQuery { after, sort: Some(used), ..Default::default() }).map(|_| ());
-            assert_eq!(refused.map_err(|problem| problem.code.into_owned()), Err("invalid_cursor".to_owned()));
+            let refused = ask(ListingQuery {
+                after,
+                sort: Some(used),
+                ..Default::default()
+            })
+            .map(|_| ());
+            assert_eq!(
+                refused.map_err(|problem| problem.code.into_owned()),
+                Err("invalid_cursor".to_owned())
+            );
         }
     }
 
     #[test]
     fn filters_choose_the_shelf_that_is_walked() {
         let text = |text: &str| Some(text.to_owned());
-        let both = ask(ListingQuery { category: text("cat_1"), tag: text(" Red "), ..Default::default() }).expect("valid");
-        assert_eq!((both.shelf.as_str(), both.also.as_str()), ("active/c/cat_1", "active/t/red"));
-        let tagged = ask(ListingQuery { tag: text("red"), ..Default::default() }).expect("valid");
+        let both = ask(ListingQuery {
+            category: text("cat_1"),
+            tag: text(" Red "),
+            ..Default::default()
+        })
+        .expect("valid");
+        assert_eq!(
+            (both.shelf.as_str(), both.also.as_str()),
+            ("active/c/cat_1", "active/t/red")
+        );
+        let tagged = ask(ListingQuery {
+            tag: text("red"),
+            ..Default::default()
+        })
+        .expect("valid");
         assert_eq!((tagged.shelf.as_str(), tagged.also.as_str()), ("active/t/red", ""));
-        let slug = ask(ListingQuery { category: text("mugs"), tag: text("red"), ..Default::default() }).expect("valid");
-        assert_eq!((slug.category_slug.as_deref(), slug.also.as_str()), (Some("mugs"), "active/t/red"));
+        let slug = ask(ListingQuery {
+            category: text("mugs"),
+            tag: text("red"),
+            ..Default::default()
+        })
+        .expect("valid");
+        assert_eq!(
+            (slug.category_slug.as_deref(), slug.also.as_str()),
+            (Some("mugs"), "active/t/red")
+        );
     }
 
     #[test]
     fn the_stores_own_currency_is_the_one_products_are_shelved_in() {
-        let currency = |code: &str| ask(ListingQuery { currency: code.parse().ok(), ..Default::default() }).map(|asked| asked.currency);
+        let currency = |code: &str| {
+            ask(ListingQuery {
+                currency: code.parse().ok(),
+                ..Default::default()
+            })
+            .map(|asked| asked.currency)
+        };
         assert_eq!(currency("IDR"), Ok(String::new()));
         assert_eq!(currency("USD"), Ok("USD".to_owned()));
-        assert_eq!(currency("EUR").map_err(|problem| problem.code.into_owned()), Err("unknown_currency".to_owned()));
+        assert_eq!(
+            currency("EUR").map_err(|problem| problem.code.into_owned()),
+            Err("unknown_currency".to_owned())
+        );
     }
 
     #[test]

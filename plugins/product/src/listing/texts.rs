@@ -31,34 +31,51 @@ macro_rules! items_of {
     };
 }
 
-/// What is asked besides the shelf and the order.
+/// What is asked besides the shelf and the order, of each product on the way.
+///
+/// Not with EXISTS: PostgreSQL may turn that into a join with everything that would answer yes, or a hash of it, and make
+/// it whole before the first product. A scalar subquery is asked of each product, until the page is full; in COALESCE it
+/// is taken for as likely as not, and not for so rare that sorting the whole shelf looks cheaper.
 macro_rules! filters {
     () => {
-        " and (cast($7 as text) = '' or exists (select 1 from shelves o where o.shelf = $7 and o.currency = '' and o.product_id = s.product_id))
-          and (not $8 or exists (select 1 from stock n where n.product_id = s.product_id
-                and (not n.tracked or n.policy = 'continue' or n.on_hand > n.reserved)))
-          and (cast($11 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $11 and w.term < $12))
-          and (cast($13 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $13 and w.term < $14))
-          and (cast($15 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $15 and w.term < $16))"
+        " and (cast($7 as text) = '' or coalesce((select true from shelves o
+                where o.shelf = $7 and o.currency = '' and o.product_id = s.product_id limit 1), false))
+          and (not $8 or coalesce((select true from stock n where n.product_id = s.product_id
+                and (not n.tracked or n.policy = 'continue' or n.on_hand > n.reserved) limit 1), false))
+          and (cast($9 as text) = '' or coalesce((select true from search_terms w
+                where w.product_id = s.product_id and w.term >= $9 and w.term < $10 limit 1), false))
+          and (cast($11 as text) = '' or coalesce((select true from search_terms w
+                where w.product_id = s.product_id and w.term >= $11 and w.term < $12 limit 1), false))
+          and (cast($13 as text) = '' or coalesce((select true from search_terms w
+                where w.product_id = s.product_id and w.term >= $13 and w.term < $14 limit 1), false))
+          and (cast($15 as text) = '' or coalesce((select true from search_terms w
+                where w.product_id = s.product_id and w.term >= $15 and w.term < $16 limit 1), false))"
     };
 }
 
-/// How the first word is asked: of each product along the shelf, or by gathering those that have it.
-macro_rules! first_word {
+/// What is walked: the shelf, or those few on it that have the first word. The limits cut nothing off, they are gathered
+/// only where they are fewer; they make both engines begin with the words.
+macro_rules! products_on {
     (walk) => {
-        " and (cast($9 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.product_id and w.term >= $9 and w.term < $10))"
+        "shelves s where s.shelf = $1 and s.currency = $2"
     };
     (gather) => {
-        " and s.product_id in (select w.product_id from search_terms w where w.term >= $9 and w.term < $10)"
+        "(select h.shelf, h.currency, h.product_id, h.title_key, h.price
+            from (select distinct f.product_id from (select w.product_id from search_terms w
+                    where w.term >= $9 and w.term < $10 limit 2001) f) m
+                cross join shelves h
+            where h.shelf = $1 and h.currency = $2 and h.product_id = m.product_id limit 2001) s
+         where s.shelf = $1"
     };
 }
 
 macro_rules! shelf {
     ($how:ident, $range:literal, $order:literal) => {
         concat!(
-            "select s.product_id as id, s.title_key, s.price, s.currency from shelves s where s.shelf = $1 and s.currency = $2 and ",
+            "select s.product_id as id, s.title_key, s.price, s.currency from ",
+            products_on!($how),
+            " and ",
             $range,
-            first_word!($how),
             filters!(),
             " order by ",
             $order,
@@ -67,11 +84,16 @@ macro_rules! shelf {
     };
 }
 
-// Adding nothing to the price keeps SQLite from walking the index of prices where another order is asked for.
+// Inside of COALESCE, which never has anything to do here, the range of prices is a question asked of each product: SQLite
+// would otherwise walk the index of prices, and sort, where another order is asked for.
 macro_rules! newest {
     ($how:ident) => {
         items_of!(
-            shelf!($how, "s.product_id < $3 and s.price + 0 >= $5 and s.price + 0 <= $6", "s.product_id desc"),
+            shelf!(
+                $how,
+                "s.product_id < $3 and coalesce(s.price >= $5 and s.price <= $6, false)",
+                "s.product_id desc"
+            ),
             "k.id desc"
         )
     };
@@ -82,7 +104,7 @@ macro_rules! by_title {
         items_of!(
             shelf!(
                 $how,
-                "(s.title_key, s.product_id) > ($17, $3) and s.price + 0 >= $5 and s.price + 0 <= $6",
+                "(s.title_key, s.product_id) > ($17, $3) and coalesce(s.price >= $5 and s.price <= $6, false)",
                 "s.title_key, s.product_id"
             ),
             "k.title_key, k.id"
@@ -93,7 +115,11 @@ macro_rules! by_title {
 macro_rules! cheapest {
     ($how:ident) => {
         items_of!(
-            shelf!($how, "(s.price, s.product_id) > ($17, $3) and s.price >= $5 and s.price <= $6", "s.price, s.product_id"),
+            shelf!(
+                $how,
+                "(s.price, s.product_id) > ($17, $3) and s.price >= $5 and s.price <= $6",
+                "s.price, s.product_id"
+            ),
             "k.price, k.id"
         )
     };
@@ -113,7 +139,18 @@ macro_rules! dearest {
 }
 
 pub fn page(question: &Question, gather: bool) -> Statement {
-    let Question { shelf, currency, start, limit, min_price, max_price, also, in_stock, words, .. } = question;
+    let Question {
+        shelf,
+        currency,
+        start,
+        limit,
+        min_price,
+        max_price,
+        also,
+        in_stock,
+        words,
+        ..
+    } = question;
     let ((w1, x1), (w2, x2), (w3, x3), (w4, x4)) = (words.range(0), words.range(1), words.range(2), words.range(3));
     // One more than asked for tells whether there is a next page.
     let limit = limit + 1;
@@ -136,14 +173,20 @@ pub fn page(question: &Question, gather: bool) -> Statement {
 
 /// $1 id to start after, $2 limit, $3 to $10 the ranges of terms.
 macro_rules! any_state {
-    ($first:literal) => {
+    ($products:literal) => {
         items_of!(
             concat!(
-                "select s.id, s.title_key, 0 as price, '' as currency from products s where s.id < $1 and ",
-                $first,
-                " and (cast($5 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $5 and w.term < $6))
-                  and (cast($7 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $7 and w.term < $8))
-                  and (cast($9 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $9 and w.term < $10))
+                "select s.id, s.title_key, 0 as price, '' as currency from ",
+                $products,
+                " where s.id < $1
+                    and (cast($3 as text) = '' or coalesce((select true from search_terms w
+                        where w.product_id = s.id and w.term >= $3 and w.term < $4 limit 1), false))
+                    and (cast($5 as text) = '' or coalesce((select true from search_terms w
+                        where w.product_id = s.id and w.term >= $5 and w.term < $6 limit 1), false))
+                    and (cast($7 as text) = '' or coalesce((select true from search_terms w
+                        where w.product_id = s.id and w.term >= $7 and w.term < $8 limit 1), false))
+                    and (cast($9 as text) = '' or coalesce((select true from search_terms w
+                        where w.product_id = s.id and w.term >= $9 and w.term < $10 limit 1), false))
                   order by s.id desc limit $2"
             ),
             "k.id desc"
@@ -153,39 +196,26 @@ macro_rules! any_state {
 
 /// Products in every state, newest first.
 pub fn everything(question: &Question, gather: bool) -> Statement {
-    let Question { start, limit, words, .. } = question;
+    let Question {
+        start, limit, words, ..
+    } = question;
     let ((w1, x1), (w2, x2), (w3, x3), (w4, x4)) = (words.range(0), words.range(1), words.range(2), words.range(3));
     let limit = limit + 1;
+    macro_rules! with_arguments {
+        ($text:expr) => {
+            sql!($text, start.id, limit, w1, x1, w2, x2, w3, x3, w4, x4)
+        };
+    }
     if gather {
-        sql!(
-            any_state!("s.id in (select w.product_id from search_terms w where w.term >= $3 and w.term < $4)"),
-            start.id,
-            limit,
-            w1,
-            x1,
-            w2,
-            x2,
-            w3,
-            x3,
-            w4,
-            x4
-        )
+        with_arguments!(any_state!(
+            "(select p.id, p.title_key, p.version
+                from (select distinct f.product_id from (select w.product_id from search_terms w
+                        where w.term >= $3 and w.term < $4 limit 2001) f) m
+                    cross join products p
+                where p.id = m.product_id limit 2001) s"
+        ))
     } else {
-        sql!(
-            any_state!(
-                "(cast($3 as text) = '' or exists (select 1 from search_terms w where w.product_id = s.id and w.term >= $3 and w.term < $4))"
-            ),
-            start.id,
-            limit,
-            w1,
-            x1,
-            w2,
-            x2,
-            w3,
-            x3,
-            w4,
-            x4
-        )
+        with_arguments!(any_state!("products s"))
     }
 }
 

@@ -10,6 +10,7 @@ use commerce_sdk::prelude::*;
 use commerce_sdk::seed::{Seed, Seeded};
 use commerce_sdk::store::Store;
 
+use crate::input::distinct_tags;
 use crate::model::{Media, Policy, Price, Product, ProductOption, Status, Stock, Variant, variant_title};
 use crate::save::{Change, Origin, save};
 use crate::stock::Kind;
@@ -36,15 +37,32 @@ pub fn seed(ask: Seed) -> Result<Seeded, Problem> {
     Ok(Seeded { created })
 }
 
-fn seed_batch(numbers: std::ops::Range<u64>, store: &Store, categories: &BTreeMap<String, String>) -> Result<u64, Problem> {
+fn seed_batch(
+    numbers: std::ops::Range<u64>,
+    store: &Store,
+    categories: &BTreeMap<String, String>,
+) -> Result<u64, Problem> {
     let now = clock::now();
     let mut new_id = |prefix: &'static str| ids::new(prefix);
-    let mut products: Vec<Product> = numbers.map(|number| product(number, store, categories, now, &mut new_id)).collect();
+    let mut products: Vec<Product> = numbers
+        .map(|number| product(number, store, categories, now, &mut new_id))
+        .collect();
     let slugs: Vec<&str> = products.iter().map(|product| product.slug.as_str()).collect();
     let there = sql!("select slug from products where slug = any($1)", JsonColumn(slugs)).scalars::<String>()?;
     products.retain(|product| !there.contains(&product.slug));
-    let changes: Vec<Change> = products.into_iter().map(|after| Change { before: None, after }).collect();
-    save(&changes, store.currency, &Origin { actor: "seed", kind: Kind::Adjust, reason: "demonstration" })?;
+    let changes: Vec<Change> = products
+        .into_iter()
+        .map(|after| Change { before: None, after })
+        .collect();
+    save(
+        &changes,
+        store.currency,
+        &Origin {
+            actor: "seed",
+            kind: Kind::Adjust,
+            reason: "demonstration",
+        },
+    )?;
     Ok(changes.len() as u64)
 }
 
@@ -81,12 +99,20 @@ fn product(
         vendor: maker.to_owned(),
         product_type: good.name.to_owned(),
         // A few are still being written, as in every shop.
-        status: if dice.below(40) == 0 && number > 20 { Status::Draft } else { Status::Active },
+        status: if dice.below(40) == 0 && number > 20 {
+            Status::Draft
+        } else {
+            Status::Active
+        },
         seo_title: None,
         seo_description: None,
         options: Vec::new(),
-        media: vec![Media { id: new_id("img"), url: url.clone(), alt: format!("{quality} {}", good.name) }],
-        tags: vec![origin.to_owned(), quality.to_owned(), good.tag.to_owned()],
+        media: vec![Media {
+            id: new_id("img"),
+            url: url.clone(),
+            alt: format!("{quality} {}", good.name),
+        }],
+        tags: distinct_tags([origin.to_owned(), quality.to_owned(), good.tag.to_owned()]),
         categories: categories.get(good.category).cloned().into_iter().collect(),
         variants: Vec::new(),
         extensions: serde_json::Map::new(),
@@ -99,9 +125,15 @@ fn product(
         true => ("Size", SIZES),
         false => ("Color", COLORS),
     };
-    product.options.push(ProductOption { name: option.to_owned(), values: Vec::new() });
+    product.options.push(ProductOption {
+        name: option.to_owned(),
+        values: Vec::new(),
+    });
     let base = good.price_usd_cents * (80 + dice.below(60) as i64) / 100;
-    let (first, step) = (dice.below(values.len() as u64) as usize, 1 + dice.below(values.len() as u64 - 1) as usize);
+    let (first, step) = (
+        dice.below(values.len() as u64) as usize,
+        1 + dice.below(values.len() as u64 - 1) as usize,
+    );
     for position in 0..2 {
         let value = values[(first + position * step) % values.len()];
         let cents = base + position as i64 * good.price_usd_cents / 10;
@@ -120,7 +152,12 @@ fn product(
             tax_category: "standard".to_owned(),
             image_url: Some(url.clone()),
             prices: prices(cents, dice.below(5) == 0, store),
-            stock: Stock { tracked: true, policy: Policy::Deny, on_hand: stock(&mut dice), reserved: 0 },
+            stock: Stock {
+                tracked: true,
+                policy: Policy::Deny,
+                on_hand: stock(&mut dice),
+                reserved: 0,
+            },
             extensions: serde_json::Map::new(),
             created_at: now,
         });
@@ -138,11 +175,19 @@ fn prices(cents: i64, reduced: bool, store: &Store) -> Vec<Price> {
         .filter(|facts| facts.code == store.currency || known(facts.code.as_str()))
         .map(|facts| {
             let amount = amount(cents, facts.code.as_str(), facts.exponent);
-            Price { currency: facts.code, amount, compare_at: reduced.then_some(amount + amount / 5) }
+            Price {
+                currency: facts.code,
+                amount,
+                compare_at: reduced.then_some(amount + amount / 5),
+            }
         })
         .collect();
     if prices.is_empty() {
-        prices.push(Price { currency: store.currency, amount: cents, compare_at: None });
+        prices.push(Price {
+            currency: store.currency,
+            amount: cents,
+            compare_at: None,
+        });
     }
     prices
 }
@@ -211,7 +256,11 @@ mod tests {
         let titles: BTreeSet<&str> = products.iter().map(|product| product.title.as_str()).collect();
         assert_eq!(titles.len(), products.len());
         assert!(products.iter().all(|product| slug::is_valid(&product.slug)));
-        let skus: BTreeSet<&str> = products.iter().flat_map(|product| &product.variants).filter_map(|variant| variant.sku.as_deref()).collect();
+        let skus: BTreeSet<&str> = products
+            .iter()
+            .flat_map(|product| &product.variants)
+            .filter_map(|variant| variant.sku.as_deref())
+            .collect();
         assert_eq!(skus.len(), 10_000);
     }
 
@@ -219,11 +268,19 @@ mod tests {
     fn everything_can_be_bought_in_both_currencies() {
         for product in (0..500).map(made) {
             assert_eq!(product.variants.len(), 2);
+            assert_eq!(
+                distinct_tags(product.tags.clone()),
+                product.tags,
+                "a product has a tag once"
+            );
             assert_ne!(product.variants[0].option_values, product.variants[1].option_values);
             for variant in &product.variants {
                 let amounts: Vec<i64> = variant.prices.iter().map(|price| price.amount).collect();
                 assert_eq!(amounts.len(), 2);
-                assert!(amounts[0] >= 5_000 && amounts[0] % 1_000 == 0 && amounts[1] >= 100, "{amounts:?}");
+                assert!(
+                    amounts[0] >= 5_000 && amounts[0] % 1_000 == 0 && amounts[1] >= 100,
+                    "{amounts:?}"
+                );
             }
         }
     }
@@ -232,6 +289,10 @@ mod tests {
     fn every_kind_has_a_category_of_the_tree() {
         let slugs: Vec<&str> = CATEGORIES.iter().map(|(slug, ..)| *slug).collect();
         assert!(KINDS.iter().all(|good| slugs.contains(&good.category)));
-        assert!(CATEGORIES.iter().all(|(_, _, parent)| parent.is_none_or(|parent| slugs.contains(&parent))));
+        assert!(
+            CATEGORIES
+                .iter()
+                .all(|(_, _, parent)| parent.is_none_or(|parent| slugs.contains(&parent)))
+        );
     }
 }

@@ -51,10 +51,16 @@ const NAMES: &[(Field, &[&str])] = &[
     (Field::Grams, &["variant grams", "weight value (grams)"]),
     (Field::Tracker, &["variant inventory tracker", "inventory tracker"]),
     (Field::Quantity, &["variant inventory qty", "inventory quantity"]),
-    (Field::Policy, &["variant inventory policy", "continue selling when out of stock"]),
+    (
+        Field::Policy,
+        &["variant inventory policy", "continue selling when out of stock"],
+    ),
     (Field::Price, &["variant price", "price"]),
     (Field::CompareAt, &["variant compare at price", "compare-at price"]),
-    (Field::RequiresShipping, &["variant requires shipping", "requires shipping"]),
+    (
+        Field::RequiresShipping,
+        &["variant requires shipping", "requires shipping"],
+    ),
     (Field::Taxable, &["variant taxable", "charge tax"]),
     (Field::Barcode, &["variant barcode", "barcode"]),
     (Field::ImageUrl, &["image src", "product image url"]),
@@ -69,12 +75,25 @@ pub struct Columns(Vec<Option<usize>>);
 
 impl Columns {
     pub fn of(header: &[String]) -> Result<Self, String> {
-        let header: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_lowercase()).collect();
-        let place = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|known| known == name));
+        let header: Vec<String> = header
+            .iter()
+            .map(|name| name.trim_start_matches('\u{feff}').trim().to_lowercase())
+            .collect();
+        let place = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| header.iter().position(|known| known == name))
+        };
         let columns = Self(NAMES.iter().map(|(_, names)| place(names)).collect());
-        for (field, name) in [(Field::Handle, "Handle"), (Field::Title, "Title"), (Field::Price, "Variant Price")] {
+        for (field, name) in [
+            (Field::Handle, "Handle"),
+            (Field::Title, "Title"),
+            (Field::Price, "Variant Price"),
+        ] {
             if columns.place(field).is_none() {
-                return Err(format!("The file has no column {name:?}: it is no product export of Shopify."));
+                return Err(format!(
+                    "The file has no column {name:?}: it is no product export of Shopify."
+                ));
             }
         }
         Ok(columns)
@@ -82,7 +101,9 @@ impl Columns {
 
     /// Trimmed; empty where the file has no such column.
     pub fn get<'a>(&self, row: &'a Row, field: Field) -> &'a str {
-        self.place(field).and_then(|at| row.fields.get(at)).map_or("", |text| text.trim())
+        self.place(field)
+            .and_then(|at| row.fields.get(at))
+            .map_or("", |text| text.trim())
     }
 
     pub fn handle<'a>(&self, row: &'a Row) -> &'a str {
@@ -90,12 +111,17 @@ impl Columns {
     }
 
     pub fn is_variant(&self, row: &Row) -> bool {
-        [Field::OptionValue(0), Field::Sku, Field::Price].into_iter().any(|field| !self.get(row, field).is_empty())
+        [Field::OptionValue(0), Field::Sku, Field::Price]
+            .into_iter()
+            .any(|field| !self.get(row, field).is_empty())
     }
 
     /// How many options these rows have values for.
     pub fn options_with_values(&self, rows: &[Row]) -> usize {
-        let used = |option: &usize| rows.iter().any(|row| !self.get(row, Field::OptionValue(*option)).is_empty());
+        let used = |option: &usize| {
+            rows.iter()
+                .any(|row| !self.get(row, Field::OptionValue(*option)).is_empty())
+        };
         (0..3).rev().find(used).map_or(0, |last| last + 1)
     }
 

@@ -22,7 +22,11 @@ pub struct Merged {
 /// The slug that a handle becomes.
 pub fn slug_of(handle: &str) -> String {
     let lower = handle.to_lowercase();
-    if slug::is_valid(&lower) { lower } else { slug::from_title(handle) }
+    if slug::is_valid(&lower) {
+        lower
+    } else {
+        slug::from_title(handle)
+    }
 }
 
 /// Lays it over `existing`, the product of its handle, or makes a new one.
@@ -34,7 +38,10 @@ pub fn merge(
     new_id: &mut dyn FnMut(&'static str) -> String,
 ) -> Result<Merged, RowError> {
     let line = imported.line;
-    let refuse = |message: &str| RowError { line, message: message.to_owned() };
+    let refuse = |message: &str| RowError {
+        line,
+        message: message.to_owned(),
+    };
     let mut product = match (existing, &imported.head) {
         (Some(existing), _) => existing.clone(),
         (None, Some(_)) if imported.variants.is_empty() => return Err(refuse("has no variant that can be imported")),
@@ -48,9 +55,15 @@ pub fn merge(
     for image in imported.images {
         let known = product.media.iter().find(|media| media.url == image.url);
         let id = known.map_or_else(|| new_id("img"), |media| media.id.clone());
-        images.push(Media { id, url: image.url, alt: image.alt });
+        images.push(Media {
+            id,
+            url: image.url,
+            alt: image.alt,
+        });
     }
-    product.media.retain(|media| images.iter().all(|image| image.url != media.url));
+    product
+        .media
+        .retain(|media| images.iter().all(|image| image.url != media.url));
     images.append(&mut product.media);
     product.media = images;
 
@@ -66,12 +79,23 @@ pub fn merge(
                 lay_variant(known, variant, priced_in);
             }
             None => {
-                let position = product.variants.iter().map(|variant| variant.position + 1).max().unwrap_or(0);
-                product.variants.push(new_variant(variant, position, priced_in, now, new_id));
+                let position = product
+                    .variants
+                    .iter()
+                    .map(|variant| variant.position + 1)
+                    .max()
+                    .unwrap_or(0);
+                product
+                    .variants
+                    .push(new_variant(variant, position, priced_in, now, new_id));
             }
         }
     }
-    if product.variants.iter().any(|variant| variant.option_values.len() != product.options.len()) {
+    if product
+        .variants
+        .iter()
+        .any(|variant| variant.option_values.len() != product.options.len())
+    {
         return Err(refuse("has other options than the variants this product has already"));
     }
     product.collect_option_values();
@@ -120,7 +144,14 @@ fn lay_head(product: &mut Product, head: Head, digest: String) {
     product.product_type = head.product_type;
     product.tags = head.tags;
     product.status = head.status;
-    product.options = head.option_names.into_iter().map(|name| ProductOption { name, values: Vec::new() }).collect();
+    product.options = head
+        .option_names
+        .into_iter()
+        .map(|name| ProductOption {
+            name,
+            values: Vec::new(),
+        })
+        .collect();
     product.seo_title = head.seo_title;
     product.seo_description = head.seo_description;
     product.import_digest = Some(digest);
@@ -129,18 +160,34 @@ fn lay_head(product: &mut Product, head: Head, digest: String) {
 fn find(product: &Product, variant: &ImportedVariant) -> Option<usize> {
     let key = option_key(&variant.option_values);
     let sole = variant.option_values.is_empty() && product.variants.len() == 1;
-    let by_options = || product.variants.iter().position(|known| !known.option_values.is_empty() && known.option_key() == key);
+    let by_options = || {
+        product
+            .variants
+            .iter()
+            .position(|known| !known.option_values.is_empty() && known.option_key() == key)
+    };
     let by_sku = || {
         // Only where it says which: with options, one SKU may stand on several rows of a product.
         let other_options = |known: &Variant| known.option_values.len() != variant.option_values.len();
-        product.variants.iter().position(|known| other_options(known) && known.sku.is_some() && known.sku == variant.sku)
+        product
+            .variants
+            .iter()
+            .position(|known| other_options(known) && known.sku.is_some() && known.sku == variant.sku)
     };
     if sole { Some(0) } else { by_options().or_else(by_sku) }
 }
 
 fn lay_variant(known: &mut Variant, variant: ImportedVariant, priced_in: PricedIn) {
-    let price = Price { currency: priced_in.currency, amount: variant.amount, compare_at: variant.compare_at };
-    match known.prices.iter_mut().find(|known| known.currency == priced_in.currency) {
+    let price = Price {
+        currency: priced_in.currency,
+        amount: variant.amount,
+        compare_at: variant.compare_at,
+    };
+    match known
+        .prices
+        .iter_mut()
+        .find(|known| known.currency == priced_in.currency)
+    {
         Some(known) => *known = price,
         None => known.prices.push(price),
     }
@@ -180,8 +227,17 @@ fn new_variant(
         taxable: variant.taxable,
         tax_category: "standard".to_owned(),
         image_url: variant.image_url,
-        prices: vec![Price { currency: priced_in.currency, amount: variant.amount, compare_at: variant.compare_at }],
-        stock: Stock { tracked: variant.tracked, policy: variant.policy, on_hand: variant.on_hand, reserved: 0 },
+        prices: vec![Price {
+            currency: priced_in.currency,
+            amount: variant.amount,
+            compare_at: variant.compare_at,
+        }],
+        stock: Stock {
+            tracked: variant.tracked,
+            policy: variant.policy,
+            on_hand: variant.on_hand,
+            reserved: 0,
+        },
         extensions: Map::new(),
         created_at: now,
     }

@@ -91,14 +91,19 @@ pub struct Image {
 pub fn read(batch: &Batch, priced_in: PricedIn) -> Result<Read, String> {
     let columns = Columns::of(&batch.header)?;
     let mut read = Read::default();
-    let mut runs = batch.rows.chunk_by(|a, b| columns.handle(a) == columns.handle(b)).peekable();
+    let mut runs = batch
+        .rows
+        .chunk_by(|a, b| columns.handle(a) == columns.handle(b))
+        .peekable();
     while let Some(rows) = runs.next() {
         if runs.peek().is_none() && !batch.last {
             break;
         }
         read.consumed += rows.len();
         if columns.handle(&rows[0]).is_empty() {
-            let spoken = rows.iter().filter(|row| row.fields.iter().any(|field| !field.trim().is_empty()));
+            let spoken = rows
+                .iter()
+                .filter(|row| row.fields.iter().any(|field| !field.trim().is_empty()));
             read.errors.extend(spoken.map(|row| error(row, "has no handle")));
             continue;
         }
@@ -186,38 +191,57 @@ fn status(status: &str, published: &str) -> Status {
 
 fn image(columns: &Columns, row: &Row) -> Option<Image> {
     let url = columns.get(row, Field::ImageUrl);
-    is_reference(url).then(|| Image { url: url.to_owned(), alt: columns.get(row, Field::ImageAlt).to_owned() })
+    is_reference(url).then(|| Image {
+        url: url.to_owned(),
+        alt: columns.get(row, Field::ImageAlt).to_owned(),
+    })
 }
 
 fn variant(columns: &Columns, row: &Row, options: usize, priced_in: PricedIn) -> Result<ImportedVariant, String> {
     let text = |field| columns.get(row, field);
     let price = |field, name: &str| {
-        parse_price(text(field), priced_in.exponent).map_err(|why| format!("{name} {:?} {why} ({})", text(field), priced_in.currency))
+        parse_price(text(field), priced_in.exponent)
+            .map_err(|why| format!("{name} {:?} {why} ({})", text(field), priced_in.currency))
     };
     if text(Field::Price).is_empty() {
         return Err("has no price".to_owned());
     }
-    let compare_at = if text(Field::CompareAt).is_empty() { None } else { Some(price(Field::CompareAt, "compare-at price")?) };
+    let compare_at = if text(Field::CompareAt).is_empty() {
+        None
+    } else {
+        Some(price(Field::CompareAt, "compare-at price")?)
+    };
     Ok(ImportedVariant {
         line: row.line,
         sku: some_text(Some(unquoted(text(Field::Sku)).to_owned())),
-        option_values: (0..options).map(|option| text(Field::OptionValue(option)).to_owned()).collect(),
+        option_values: (0..options)
+            .map(|option| text(Field::OptionValue(option)).to_owned())
+            .collect(),
         amount: price(Field::Price, "price")?,
         compare_at,
         weight_g: weight_g(text(Field::Grams))?,
         tracked: !text(Field::Tracker).is_empty() && !is_false(text(Field::Tracker)),
         on_hand: count(text(Field::Quantity))?,
-        policy: if is_continue(text(Field::Policy)) { Policy::Continue } else { Policy::Deny },
+        policy: if is_continue(text(Field::Policy)) {
+            Policy::Continue
+        } else {
+            Policy::Deny
+        },
         requires_shipping: !is_false(text(Field::RequiresShipping)),
         taxable: !is_false(text(Field::Taxable)),
         barcode: some_text(Some(unquoted(text(Field::Barcode)).to_owned())),
-        image_url: Some(text(Field::VariantImage)).filter(|url| is_reference(url)).map(str::to_owned),
+        image_url: Some(text(Field::VariantImage))
+            .filter(|url| is_reference(url))
+            .map(str::to_owned),
     })
 }
 
 fn same_options(variants: &[ImportedVariant], variant: &ImportedVariant) -> Option<u64> {
     let key = option_key(&variant.option_values);
-    variants.iter().find(|other| option_key(&other.option_values) == key).map(|other| other.line)
+    variants
+        .iter()
+        .find(|other| option_key(&other.option_values) == key)
+        .map(|other| other.line)
 }
 
 /// Whole grams; a fraction of one is nothing a scale for parcels shows.
@@ -256,7 +280,10 @@ fn is_continue(text: &str) -> bool {
 }
 
 fn error(row: &Row, message: impl Into<String>) -> RowError {
-    RowError { line: row.line, message: message.into() }
+    RowError {
+        line: row.line,
+        message: message.into(),
+    }
 }
 
 fn digest(rows: &[Row], priced_in: PricedIn) -> String {
@@ -266,5 +293,10 @@ fn digest(rows: &[Row], priced_in: PricedIn) -> String {
         hasher.update(field.len().to_le_bytes());
         hasher.update(field);
     }
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hasher
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::*;
 use super::merge::Merged;
+use super::*;
 use crate::model::Product;
 use commerce_sdk::timestamp::Timestamp;
 
@@ -11,20 +11,34 @@ const HEADER: &str = "Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option
     Variant Compare At Price,Variant Requires Shipping,Variant Taxable,Variant Barcode,Image Src,Image Alt Text,Variant Image";
 
 fn batch(header: &str, text: &str) -> Batch {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
     let rows = reader
         .records()
         .map(|record| {
             let record = record.expect("the test's own CSV");
             let line = record.position().map_or(0, |position| position.line()) + 1;
-            Row { line, fields: record.iter().map(str::to_owned).collect() }
+            Row {
+                line,
+                fields: record.iter().map(str::to_owned).collect(),
+            }
         })
         .collect();
-    Batch { header: header.split(',').map(|name| name.trim().to_owned()).collect(), rows, last: true, options: BTreeMap::new() }
+    Batch {
+        header: header.split(',').map(|name| name.trim().to_owned()).collect(),
+        rows,
+        last: true,
+        options: BTreeMap::new(),
+    }
 }
 
 fn dollars() -> PricedIn {
-    PricedIn { currency: "USD".parse().expect("a code"), exponent: 2 }
+    PricedIn {
+        currency: "USD".parse().expect("a code"),
+        exponent: 2,
+    }
 }
 
 fn ids() -> impl FnMut(&'static str) -> String {
@@ -40,20 +54,27 @@ fn lay(existing: Option<&Product>, imported: Imported, new_id: &mut dyn FnMut(&'
 }
 
 fn messages(read: &Read) -> Vec<(u64, &str)> {
-    read.errors.iter().map(|error| (error.line, error.message.as_str())).collect()
+    read.errors
+        .iter()
+        .map(|error| (error.line, error.message.as_str()))
+        .collect()
 }
 
 /// The export of a real shop with 284 products: not ours to publish, so it lies beside the repository, or where
 /// `COMMERCE_TEST_SHOPIFY_CSV` says. Where it is not, the tests that need it say so and pass.
 fn bicycles() -> Option<Batch> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("shared/data/shopify-bicycles.csv"));
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|folder| folder.join("shared/data/shopify-bicycles.csv"));
     let named = std::env::var_os("COMMERCE_TEST_SHOPIFY_CSV").map(PathBuf::from);
     let Some(path) = named.or_else(|| beside.into_iter().find(|path| path.exists())) else {
         println!("no shopify-bicycles.csv here: set COMMERCE_TEST_SHOPIFY_CSV");
         return None;
     };
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(text.as_bytes());
     let mut records = reader.records().map(|record| record.expect("a row"));
     let header = records.next().expect("a header").iter().map(str::to_owned).collect();
     let rows = records
@@ -62,7 +83,12 @@ fn bicycles() -> Option<Batch> {
             fields: record.iter().map(str::to_owned).collect(),
         })
         .collect();
-    Some(Batch { header, rows, last: true, options: BTreeMap::new() })
+    Some(Batch {
+        header,
+        rows,
+        last: true,
+        options: BTreeMap::new(),
+    })
 }
 
 #[test]
@@ -72,18 +98,42 @@ fn a_real_shops_export_is_read_completely() {
     assert_eq!(messages(&read), []);
     assert_eq!(read.consumed, 1_399);
     assert_eq!(read.products.len(), 284);
-    assert_eq!(read.products.iter().map(|product| product.variants.len()).sum::<usize>(), 1_121);
-    assert_eq!(read.products.iter().map(|product| product.images.len()).sum::<usize>(), 1_034);
-    let drafts = read.products.iter().filter_map(|product| product.head.as_ref()).filter(|head| head.status == Status::Draft);
+    assert_eq!(
+        read.products
+            .iter()
+            .map(|product| product.variants.len())
+            .sum::<usize>(),
+        1_121
+    );
+    assert_eq!(
+        read.products.iter().map(|product| product.images.len()).sum::<usize>(),
+        1_034
+    );
+    let drafts = read
+        .products
+        .iter()
+        .filter_map(|product| product.head.as_ref())
+        .filter(|head| head.status == Status::Draft);
     assert_eq!(drafts.count(), 58);
 
     let wrench = &read.products[0];
     assert_eq!(wrench.handle, "15mm-combo-wrench");
     let variant = &wrench.variants[0];
-    assert_eq!((variant.amount, variant.weight_g, variant.on_hand, variant.tracked), (1_099, 272, 1, true));
-    let without_sku = read.products.iter().flat_map(|product| &product.variants).filter(|variant| variant.sku.is_none());
+    assert_eq!(
+        (variant.amount, variant.weight_g, variant.on_hand, variant.tracked),
+        (1_099, 272, 1, true)
+    );
+    let without_sku = read
+        .products
+        .iter()
+        .flat_map(|product| &product.variants)
+        .filter(|variant| variant.sku.is_none());
     assert_eq!(without_sku.count(), 3);
-    let barcodes = read.products.iter().flat_map(|product| &product.variants).filter_map(|variant| variant.barcode.as_ref());
+    let barcodes = read
+        .products
+        .iter()
+        .flat_map(|product| &product.variants)
+        .filter_map(|variant| variant.barcode.as_ref());
     assert!(barcodes.clone().count() > 300 && barcodes.clone().all(|barcode| !barcode.starts_with('\'')));
 }
 
@@ -92,24 +142,47 @@ fn repeated_skus_do_not_keep_a_variant_out() {
     let Some(bicycles) = bicycles() else { return };
     let mut new_id = ids();
     let read = read(&bicycles, dollars()).expect("its header is known");
-    let mut products: Vec<Product> = read.products.into_iter().map(|product| lay(None, product, &mut new_id).product).collect();
+    let mut products: Vec<Product> = read
+        .products
+        .into_iter()
+        .map(|product| lay(None, product, &mut new_id).product)
+        .collect();
     claim_skus(&mut products, &BTreeMap::new());
     let variants: Vec<_> = products.iter().flat_map(|product| &product.variants).collect();
     assert_eq!(variants.len(), 1_121);
-    let owned: Vec<_> = variants.iter().filter(|variant| variant.owns_sku).filter_map(|variant| variant.sku.as_ref()).collect();
-    assert_eq!(owned.len(), owned.iter().collect::<BTreeSet<_>>().len(), "each SKU has one owner");
+    let owned: Vec<_> = variants
+        .iter()
+        .filter(|variant| variant.owns_sku)
+        .filter_map(|variant| variant.sku.as_ref())
+        .collect();
+    assert_eq!(
+        owned.len(),
+        owned.iter().collect::<BTreeSet<_>>().len(),
+        "each SKU has one owner"
+    );
     assert_eq!(owned.len(), 1_077);
-    let nikola = variants.iter().filter(|variant| variant.sku.as_deref() == Some("Nikola"));
+    let nikola = variants
+        .iter()
+        .filter(|variant| variant.sku.as_deref() == Some("Nikola"));
     assert_eq!(nikola.count(), 8, "and every variant keeps the SKU it was written with");
-    assert!(products.iter().all(|product| product.variants.iter().all(|variant| variant.option_values.len() == product.options.len())));
+    assert!(products.iter().all(|product| {
+        product
+            .variants
+            .iter()
+            .all(|variant| variant.option_values.len() == product.options.len())
+    }));
 }
 
 #[test]
 fn importing_again_makes_nothing_twice() {
     let Some(bicycles) = bicycles() else { return };
     let mut new_id = ids();
-    let first: Vec<Merged> =
-        read(&bicycles, dollars()).expect("known").products.into_iter().map(|product| lay(None, product, &mut new_id)).collect();
+    let first: Vec<Merged> = read(&bicycles, dollars())
+        .expect("known")
+        .products
+        .into_iter()
+        .map(|product| lay(None, product, &mut new_id))
+        .collect();
     for (before, again) in first.iter().zip(read(&bicycles, dollars()).expect("known").products) {
         assert_eq!(before.product.import_digest.as_deref(), Some(again.digest.as_str()));
         let after = lay(Some(&before.product), again, &mut new_id);
@@ -120,7 +193,10 @@ fn importing_again_makes_nothing_twice() {
 
 #[test]
 fn a_price_that_does_not_fit_the_currency_is_an_error_of_its_row() {
-    let rupiah = PricedIn { currency: "IDR".parse().expect("a code"), exponent: 0 };
+    let rupiah = PricedIn {
+        currency: "IDR".parse().expect("a code"),
+        exponent: 0,
+    };
     let text = "mug,Mug,,,,,true,Color,Red,,,MUG-R,300,shopify,5,deny,10.99,,true,true,,,,\n\
                 mug,,,,,,,,Blue,,,MUG-B,300,shopify,5,deny,50000,,true,true,,,,\n\
                 mug,,,,,,,,Green,,,MUG-G,300,shopify,5,deny,50000.00,60000.5,true,true,,,,\n";
@@ -129,10 +205,20 @@ fn a_price_that_does_not_fit_the_currency_is_an_error_of_its_row() {
         messages(&read),
         [
             (2, "price \"10.99\" has a fraction, and the currency has none (IDR)"),
-            (4, "compare-at price \"60000.5\" has a fraction, and the currency has none (IDR)"),
+            (
+                4,
+                "compare-at price \"60000.5\" has a fraction, and the currency has none (IDR)"
+            ),
         ]
     );
-    assert_eq!(read.products[0].variants.iter().map(|variant| variant.amount).collect::<Vec<_>>(), [50_000]);
+    assert_eq!(
+        read.products[0]
+            .variants
+            .iter()
+            .map(|variant| variant.amount)
+            .collect::<Vec<_>>(),
+        [50_000]
+    );
 }
 
 #[test]
@@ -171,7 +257,10 @@ fn a_product_without_choice_has_no_options() {
     let product = lay(None, read.products.into_iter().next().expect("one"), &mut ids()).product;
     assert!(product.options.is_empty() && product.variants[0].option_values.is_empty());
     let variant = &product.variants[0];
-    assert_eq!((variant.title.as_str(), variant.stock.tracked, variant.requires_shipping), ("Default", false, false));
+    assert_eq!(
+        (variant.title.as_str(), variant.stock.tracked, variant.requires_shipping),
+        ("Default", false, false)
+    );
     assert_eq!(product.media.len(), 2);
     assert_eq!(product.media[0].alt, "Front");
 }
@@ -179,17 +268,33 @@ fn a_product_without_choice_has_no_options() {
 #[test]
 fn a_changed_file_changes_variants_and_keeps_what_it_does_not_speak_of() {
     let file = |price: &str, quantity: &str| {
-        let text = format!("mug,Mug,,,,,true,Color,Red,,,MUG-R,300,shopify,{quantity},deny,{price},,true,true,,https://x.example/r.jpg,,\n");
-        read(&batch(HEADER, &text), dollars()).expect("known").products.remove(0)
+        let text = format!(
+            "mug,Mug,,,,,true,Color,Red,,,MUG-R,300,shopify,{quantity},deny,{price},,true,true,,https://x.example/r.jpg,,\n"
+        );
+        read(&batch(HEADER, &text), dollars())
+            .expect("known")
+            .products
+            .remove(0)
     };
     let mut new_id = ids();
     let mut stored = lay(None, file("10.00", "5"), &mut new_id).product;
     stored.categories.push("cat_kitchen".to_owned());
-    stored.variants[0].prices.push(crate::model::Price { currency: "IDR".parse().expect("a code"), amount: 150_000, compare_at: None });
+    stored.variants[0].prices.push(crate::model::Price {
+        currency: "IDR".parse().expect("a code"),
+        amount: 150_000,
+        compare_at: None,
+    });
     let after = lay(Some(&stored), file("12.50", "3"), &mut new_id);
     assert_eq!(after.product.variants.len(), 1);
     assert_eq!(after.product.variants[0].id, stored.variants[0].id);
-    assert_eq!(after.product.variants[0].prices.iter().map(|price| price.amount).collect::<Vec<_>>(), [1_250, 150_000]);
+    assert_eq!(
+        after.product.variants[0]
+            .prices
+            .iter()
+            .map(|price| price.amount)
+            .collect::<Vec<_>>(),
+        [1_250, 150_000]
+    );
     assert_eq!(after.recounted, [(stored.variants[0].id.clone(), -2)]);
     assert_eq!(after.product.categories, stored.categories);
 }
@@ -212,7 +317,10 @@ fn newer_exports_name_their_columns_otherwise() {
     let product = &read.products[0];
     assert_eq!(product.head.as_ref().map(|head| head.status), Some(Status::Draft));
     let variant = &product.variants[0];
-    assert_eq!((variant.amount, variant.on_hand, variant.policy, variant.weight_g), (1_990, 7, Policy::Continue, 181));
+    assert_eq!(
+        (variant.amount, variant.on_hand, variant.policy, variant.weight_g),
+        (1_990, 7, Policy::Continue, 181)
+    );
 }
 
 #[test]

@@ -90,7 +90,10 @@ pub fn recount(differences: &[(String, i64)], origin: &Origin<'_>) -> Result<(),
         return Ok(());
     }
     let now = clock::now();
-    let mut differences: Vec<(&str, i64)> = differences.iter().map(|(variant, delta)| (variant.as_str(), *delta)).collect();
+    let mut differences: Vec<(&str, i64)> = differences
+        .iter()
+        .map(|(variant, delta)| (variant.as_str(), *delta))
+        .collect();
     differences.sort_unstable();
     let mut entries = Vec::with_capacity(differences.len());
     let mut changes = Vec::with_capacity(differences.len());
@@ -114,5 +117,9 @@ fn shift(variant: &str, on_hand: i64, reserved: i64) -> Result<Option<StockChang
         reserved
     )
     .optional::<(String, i64)>()?;
-    Ok(changed.map(|(product_id, available)| StockChanged { variant_id: variant.to_owned(), product_id, available }))
+    Ok(changed.map(|(product_id, available)| StockChanged {
+        variant_id: variant.to_owned(),
+        product_id,
+        available,
+    }))
 }

@@ -48,7 +48,11 @@ pub struct LedgerQuery {
 /// Adds to a variant's stock, or takes from it
 #[post("/api/variants/{id}/stock", access = staff("product.write"), operation = "adjust_stock",
     problems(404 = "unknown_variant", 409 = "insufficient_stock"))]
-pub fn adjust(cx: &Context, Path(variant): Path<String>, Json(ask): Json<Adjustment>) -> Result<Json<StockLevel>, Problem> {
+pub fn adjust(
+    cx: &Context,
+    Path(variant): Path<String>,
+    Json(ask): Json<Adjustment>,
+) -> Result<Json<StockLevel>, Problem> {
     // Never below what is promised to others, unless it may be sold without being there.
     let row = sql!(
         "update stock set on_hand = on_hand + $2
@@ -58,18 +62,42 @@ pub fn adjust(cx: &Context, Path(variant): Path<String>, Json(ask): Json<Adjustm
         ask.delta
     )
     .optional::<(String, i64, i64)>()?;
-    let Some((product_id, on_hand, reserved)) = row else { return Err(refused(&variant)?) };
+    let Some((product_id, on_hand, reserved)) = row else {
+        return Err(refused(&variant)?);
+    };
     let actor = actor(cx);
-    let origin = Origin { actor: &actor, kind: Kind::Adjust, reason: ask.reason.trim() };
-    record(&[Entry::movement(Kind::Adjust, &variant, ask.delta, &origin, clock::now())])?;
+    let origin = Origin {
+        actor: &actor,
+        kind: Kind::Adjust,
+        reason: ask.reason.trim(),
+    };
+    record(&[Entry::movement(
+        Kind::Adjust,
+        &variant,
+        ask.delta,
+        &origin,
+        clock::now(),
+    )])?;
     let available = on_hand - reserved;
-    announce::stock_changed(&[StockChanged { variant_id: variant.clone(), product_id, available }])?;
-    Ok(Json(StockLevel { variant_id: variant, on_hand, reserved, available }))
+    announce::stock_changed(&[StockChanged {
+        variant_id: variant.clone(),
+        product_id,
+        available,
+    }])?;
+    Ok(Json(StockLevel {
+        variant_id: variant,
+        on_hand,
+        reserved,
+        available,
+    }))
 }
 
 /// The ledger of a variant, newest first
 #[get("/api/variants/{id}/stock", access = staff("product.read"), operation = "stock_ledger", problems(422 = "invalid_cursor"))]
-pub fn ledger(Path(variant): Path<String>, Query(query): Query<LedgerQuery>) -> Result<Json<Page<StockMovement>>, Problem> {
+pub fn ledger(
+    Path(variant): Path<String>,
+    Query(query): Query<LedgerQuery>,
+) -> Result<Json<Page<StockMovement>>, Problem> {
     let limit = query.limit.unwrap_or(50).clamp(1, 100);
     // Ids are in the order of time; `~` sorts after all of them.
     let before = Cursor::read::<String>(&query.after)?.unwrap_or_else(|| "~".to_owned());
@@ -85,7 +113,11 @@ pub fn ledger(Path(variant): Path<String>, Query(query): Query<LedgerQuery>) -> 
 }
 
 fn refused(variant: &str) -> Result<Problem, Problem> {
-    let left = sql!("select on_hand - reserved as available from stock where variant_id = $1", variant).optional::<(i64,)>()?;
+    let left = sql!(
+        "select on_hand - reserved as available from stock where variant_id = $1",
+        variant
+    )
+    .optional::<(i64,)>()?;
     Ok(match left {
         None => Problem::not_found("unknown_variant", "There is no such variant."),
         Some((available,)) => {

@@ -89,7 +89,11 @@ pub fn reserve(cx: &Context, ask: Reservation) -> Result<Reserved, Problem> {
                     actor: actor.to_owned(),
                     at: now,
                 });
-                changes.push(StockChanged { variant_id: variant.to_owned(), product_id, available });
+                changes.push(StockChanged {
+                    variant_id: variant.to_owned(),
+                    product_id,
+                    available,
+                });
             }
         }
     }
@@ -98,7 +102,10 @@ pub fn reserve(cx: &Context, ask: Reservation) -> Result<Reserved, Problem> {
     }
     record(&entries)?;
     announce::stock_changed(&changes)?;
-    let left = changes.into_iter().map(|change| ReservedLine { variant_id: change.variant_id, available: change.available });
+    let left = changes.into_iter().map(|change| ReservedLine {
+        variant_id: change.variant_id,
+        available: change.available,
+    });
     Ok(Reserved { lines: left.collect() })
 }
 
@@ -143,11 +150,17 @@ pub fn restock(cx: &Context, ask: Restocking) -> Result<Settled, Problem> {
             actor: actor.to_owned(),
             at: now,
         });
-        changes.push(StockChanged { variant_id: variant.to_owned(), product_id, available });
+        changes.push(StockChanged {
+            variant_id: variant.to_owned(),
+            product_id,
+            available,
+        });
     }
     record(&entries)?;
     announce::stock_changed(&changes)?;
-    Ok(Settled { settled: !changes.is_empty() })
+    Ok(Settled {
+        settled: !changes.is_empty(),
+    })
 }
 
 fn settle(cx: &Context, reference: &str, kind: Kind) -> Result<Settled, Problem> {
@@ -177,12 +190,16 @@ fn settle(cx: &Context, reference: &str, kind: Kind) -> Result<Settled, Problem>
         changes.extend(shift(variant, *on_hand, *reserved)?);
     }
     announce::stock_changed(&changes)?;
-    Ok(Settled { settled: !settled.is_empty() })
+    Ok(Settled {
+        settled: !settled.is_empty(),
+    })
 }
 
 /// Grants let only named plugins in; the kernel itself never sells.
 fn seller(cx: &Context) -> Result<&str, Problem> {
-    cx.caller().plugin().ok_or_else(|| Problem::forbidden("not_a_plugin", "Stock is moved for plugins that sell."))
+    cx.caller()
+        .plugin()
+        .ok_or_else(|| Problem::forbidden("not_a_plugin", "Stock is moved for plugins that sell."))
 }
 
 /// One quantity per variant, in the order of their ids: the order in which rows are locked.
@@ -192,7 +209,10 @@ fn by_variant(lines: &[StockLine]) -> Result<BTreeMap<&str, i64>, Problem> {
         let quantity = quantities.entry(line.variant_id.as_str()).or_insert(0_i64);
         *quantity = quantity.saturating_add(line.quantity);
         if line.quantity <= 0 || *quantity > 1_000_000_000 {
-            return Err(Problem::unprocessable("invalid_quantity", "A quantity is not between 1 and 1,000,000,000."));
+            return Err(Problem::unprocessable(
+                "invalid_quantity",
+                "A quantity is not between 1 and 1,000,000,000.",
+            ));
         }
     }
     Ok(quantities)
@@ -210,7 +230,10 @@ fn out_of_stock(short: &[&str], asked: &BTreeMap<&str, i64>) -> Result<Problem, 
     for &variant in short {
         let available = left.get(variant).copied().unwrap_or(0).max(0);
         let asked = asked.get(variant).copied().unwrap_or(0);
-        problem = problem.field(format!("/items/{variant}"), format!("{available} available, {asked} asked for"));
+        problem = problem.field(
+            format!("/items/{variant}"),
+            format!("{available} available, {asked} asked for"),
+        );
     }
     Ok(problem)
 }
@@ -220,7 +243,10 @@ mod tests {
     use super::*;
 
     fn line(variant: &str, quantity: i64) -> StockLine {
-        StockLine { variant_id: variant.to_owned(), quantity }
+        StockLine {
+            variant_id: variant.to_owned(),
+            quantity,
+        }
     }
 
     #[test]

@@ -43,20 +43,15 @@ impl Parse for FunctionOptions {
 pub fn function(options: FunctionOptions, function: ItemFn) -> syn::Result<TokenStream> {
     let name = &function.sig.ident;
     let taken = payload(&function)?;
-    let arguments = parameters(&function)?
-        .into_iter()
-        .map(|parameter| match parameter {
-            Parameter::Context => quote!(cx),
-            Parameter::Made(made) => {
-                quote!(<#made as ::commerce_sdk::__private::FunctionPayload>::decode(payload)?)
-            }
-        });
+    let arguments = parameters(&function)?.into_iter().map(|parameter| match parameter {
+        Parameter::Context => quote!(cx),
+        Parameter::Made(made) => {
+            quote!(<#made as ::commerce_sdk::__private::FunctionPayload>::decode(payload)?)
+        }
+    });
     let taken = taken.map_or(quote!(()), |taken| quote!(#taken));
     let answer = returned(&function);
-    let called = options
-        .name
-        .as_ref()
-        .map_or_else(|| name.to_string(), LitStr::value);
+    let called = options.name.as_ref().map_or_else(|| name.to_string(), LitStr::value);
     let (reads, summary) = (options.reads, summary(&function.attrs));
 
     let implementation = quote! {
@@ -126,10 +121,7 @@ impl Parse for ScheduleOptions {
         input.parse::<Token![,]>()?;
         let key: Ident = input.parse()?;
         if key != "cron" {
-            return Err(syn::Error::new_spanned(
-                key,
-                "a schedule has a `cron = \"…\"` line",
-            ));
+            return Err(syn::Error::new_spanned(key, "a schedule has a `cron = \"…\"` line"));
         }
         input.parse::<Token![=]>()?;
         let cron: LitStr = input.parse()?;

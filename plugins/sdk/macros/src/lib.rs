@@ -46,20 +46,14 @@ pub fn delete(options: TokenStream, function: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn function(options: TokenStream, function: TokenStream) -> TokenStream {
     let options = parse_macro_input!(options as handlers::FunctionOptions);
-    expand(handlers::function(
-        options,
-        parse_macro_input!(function as ItemFn),
-    ))
+    expand(handlers::function(options, parse_macro_input!(function as ItemFn)))
 }
 
 /// A consumer of another plugin's event. See `commerce_sdk::events`.
 #[proc_macro_attribute]
 pub fn consumer(event: TokenStream, function: TokenStream) -> TokenStream {
     let event = parse_macro_input!(event as syn::LitStr);
-    expand(handlers::consumer(
-        event,
-        parse_macro_input!(function as ItemFn),
-    ))
+    expand(handlers::consumer(event, parse_macro_input!(function as ItemFn)))
 }
 
 /// A job that this plugin schedules. See `commerce_sdk::jobs`.
@@ -73,10 +67,7 @@ pub fn job(name: TokenStream, function: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn schedule(options: TokenStream, function: TokenStream) -> TokenStream {
     let options = parse_macro_input!(options as handlers::ScheduleOptions);
-    expand(handlers::schedule(
-        options,
-        parse_macro_input!(function as ItemFn),
-    ))
+    expand(handlers::schedule(options, parse_macro_input!(function as ItemFn)))
 }
 
 /// Makes the crate a plugin. See the front page of `commerce_sdk`.
@@ -87,11 +78,7 @@ pub fn plugin(parts: TokenStream) -> TokenStream {
 
 fn route(method: &str, options: TokenStream, function: TokenStream) -> TokenStream {
     let options = parse_macro_input!(options as route::Options);
-    expand(route::expand(
-        method,
-        options,
-        parse_macro_input!(function as ItemFn),
-    ))
+    expand(route::expand(method, options, parse_macro_input!(function as ItemFn)))
 }
 
 fn expand(tokens: syn::Result<proc_macro2::TokenStream>) -> TokenStream {

@@ -42,18 +42,13 @@ impl Parse for Parts {
                 "jobs" => parts.jobs = list(input)?,
                 "schedules" => parts.schedules = list(input)?,
                 "publishes" => parts.publishes = map(input, <Type as Parse>::parse)?,
-                "imports" => {
-                    parts.imports = map(input, |formats| map(formats, <Handler as Parse>::parse))?
-                }
+                "imports" => parts.imports = map(input, |formats| map(formats, <Handler as Parse>::parse))?,
                 "seed" => parts.seed = map(input, <Handler as Parse>::parse)?,
                 "permissions" => parts.permissions = map(input, <LitStr as Parse>::parse)?,
                 "settings" => parts.settings = Some(input.parse()?),
                 _ => {
                     let known = "routes, functions, provides, consumers, jobs, schedules, publishes, imports, seed, permissions, settings";
-                    return Err(syn::Error::new_spanned(
-                        key,
-                        format!("a plugin has {known}"),
-                    ));
+                    return Err(syn::Error::new_spanned(key, format!("a plugin has {known}")));
                 }
             }
             if !input.is_empty() {
@@ -61,10 +56,7 @@ impl Parse for Parts {
             }
         }
         if let Some((resource, _)) = parts.seed.get(1) {
-            return Err(syn::Error::new_spanned(
-                resource,
-                "a plugin seeds one resource",
-            ));
+            return Err(syn::Error::new_spanned(resource, "a plugin seeds one resource"));
         }
         Ok(parts)
     }
@@ -80,10 +72,7 @@ fn list(input: ParseStream<'_>) -> syn::Result<Vec<Handler>> {
 }
 
 /// `{ "name": value, … }`
-fn map<V>(
-    input: ParseStream<'_>,
-    value: impl Fn(ParseStream<'_>) -> syn::Result<V>,
-) -> syn::Result<Vec<(LitStr, V)>> {
+fn map<V>(input: ParseStream<'_>, value: impl Fn(ParseStream<'_>) -> syn::Result<V>) -> syn::Result<Vec<(LitStr, V)>> {
     let entries;
     braced!(entries in input);
     let mut map = Vec::new();
@@ -174,13 +163,7 @@ impl Parts {
             .flat_map(|(_, formats)| formats.iter().map(|(_, function)| function));
         let seed = self.seed.iter().map(|(_, function)| function);
         let mut all: Vec<&Handler> = Vec::new();
-        for function in self
-            .functions
-            .iter()
-            .chain(provided)
-            .chain(imports)
-            .chain(seed)
-        {
+        for function in self.functions.iter().chain(provided).chain(imports).chain(seed) {
             let text = |path: &Handler| path.to_token_stream().to_string();
             if !all.iter().any(|known| text(known) == text(function)) {
                 all.push(function);
@@ -191,9 +174,9 @@ impl Parts {
 
     fn describe(&self, functions: &[&Handler], prefix: &str) -> TokenStream {
         let Self { routes, jobs, .. } = self;
-        let provides = self.provides.iter().map(|(service, functions)| {
-            quote!((#service.to_owned(), vec![#(<#functions as Function>::NAME.to_owned()),*]))
-        });
+        let provides = self.provides.iter().map(
+            |(service, functions)| quote!((#service.to_owned(), vec![#(<#functions as Function>::NAME.to_owned()),*])),
+        );
         let publishes = self.publishes.iter().map(|(name, payload)| {
             quote!(contract::EventKind {
                 name: #name.to_owned(),
@@ -216,15 +199,15 @@ impl Parts {
                 })
             })
         });
-        let seed = self.seed.first().map_or(
-            quote!(::std::option::Option::None),
-            |(resource, function)| {
+        let seed = self
+            .seed
+            .first()
+            .map_or(quote!(::std::option::Option::None), |(resource, function)| {
                 quote!(::std::option::Option::Some(contract::Seed {
                     resource: #resource.to_owned(),
                     function: <#function as Function>::NAME.to_owned(),
                 }))
-            },
-        );
+            });
         let permissions = self.permissions.iter().map(|(name, description)| {
             quote!(contract::Permission { name: #name.to_owned(), description: #description.to_owned() })
         });
@@ -259,11 +242,9 @@ impl Parts {
 /// As `plugin.toml` has it: operation ids begin with it.
 fn plugin_name() -> syn::Result<String> {
     let error = |message: String| syn::Error::new(Span::call_site(), message);
-    let folder = std::env::var("CARGO_MANIFEST_DIR")
-        .map_err(|_| error("cargo must build a plugin".to_owned()))?;
+    let folder = std::env::var("CARGO_MANIFEST_DIR").map_err(|_| error("cargo must build a plugin".to_owned()))?;
     let path = Path::new(&folder).join("plugin.toml");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|cause| error(format!("{}: {cause}", path.display())))?;
+    let text = std::fs::read_to_string(&path).map_err(|cause| error(format!("{}: {cause}", path.display())))?;
     let manifest: toml::Table = text
         .parse()
         .map_err(|cause| error(format!("{}: {cause}", path.display())))?;

@@ -57,14 +57,12 @@ impl Parse for Options {
                 "problems" => options.problems = list(input, problem)?,
                 _ => {
                     let known = "access, operation, summary, cacheable, staged, headers, body_kib, problems";
-                    return Err(syn::Error::new_spanned(
-                        key,
-                        format!("a route has the options {known}"),
-                    ));
+                    return Err(syn::Error::new_spanned(key, format!("a route has the options {known}")));
                 }
             }
         }
-        let missing = "who may call it? write `access = public`, `access = customer` or `access = staff(\"permission\")`";
+        let missing =
+            "who may call it? write `access = public`, `access = customer` or `access = staff(\"permission\")`";
         options.access = access.ok_or_else(|| input.error(missing))?;
         Ok(options)
     }
@@ -94,10 +92,7 @@ fn value<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
     input.parse()
 }
 
-fn list<T>(
-    input: ParseStream<'_>,
-    item: fn(ParseStream<'_>) -> syn::Result<T>,
-) -> syn::Result<Vec<T>> {
+fn list<T>(input: ParseStream<'_>, item: fn(ParseStream<'_>) -> syn::Result<T>) -> syn::Result<Vec<T>> {
     let items;
     parenthesized!(items in input);
     let items = Punctuated::<T, Token![,]>::parse_terminated_with(&items, item)?;
@@ -121,7 +116,9 @@ pub fn expand(method: &str, options: Options, function: ItemFn) -> syn::Result<T
     });
     let described = parameters.iter().filter_map(|parameter| match parameter {
         Parameter::Context => None,
-        Parameter::Made(made) => Some(quote!(<#made as ::commerce_sdk::__private::FromRequest>::describe(&mut route, schemas);)),
+        Parameter::Made(made) => {
+            Some(quote!(<#made as ::commerce_sdk::__private::FromRequest>::describe(&mut route, schemas);))
+        }
     });
     let answer = returned(&function);
 
@@ -145,14 +142,8 @@ pub fn expand(method: &str, options: Options, function: ItemFn) -> syn::Result<T
         Access::Customer => quote!(Customer),
         Access::Staff(permission) => quote!(Staff(::std::string::String::from(#permission))),
     };
-    let body_kib = options
-        .body_kib
-        .as_ref()
-        .map_or(quote!(None), |kib| quote!(Some(#kib)));
-    let problems = options
-        .problems
-        .iter()
-        .map(|(status, code)| quote!((#status, #code)));
+    let body_kib = options.body_kib.as_ref().map_or(quote!(None), |kib| quote!(Some(#kib)));
+    let problems = options.problems.iter().map(|(status, code)| quote!((#status, #code)));
 
     let implementation = quote! {
         impl ::commerce_sdk::__private::Route for #name {

@@ -56,22 +56,17 @@ pub fn returned(function: &ItemFn) -> TokenStream {
 
 /// The first line of the doc comment, without its full stop.
 pub fn summary(attributes: &[Attribute]) -> String {
-    let line = attributes
-        .iter()
-        .find_map(|attribute| match &attribute.meta {
-            Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
-                Expr::Lit(literal) => match &literal.lit {
-                    Lit::Str(text) => Some(text.value()),
-                    _ => None,
-                },
+    let line = attributes.iter().find_map(|attribute| match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            Expr::Lit(literal) => match &literal.lit {
+                Lit::Str(text) => Some(text.value()),
                 _ => None,
             },
             _ => None,
-        });
-    line.unwrap_or_default()
-        .trim()
-        .trim_end_matches('.')
-        .to_owned()
+        },
+        _ => None,
+    });
+    line.unwrap_or_default().trim().trim_end_matches('.').to_owned()
 }
 
 /// The type beside the function, with what its trait asks for.

@@ -47,10 +47,7 @@ impl<T: FromStr> FromRequest for Path<T> {
         let segment = incoming.segments.next().unwrap_or_default();
         match segment.parse() {
             Ok(value) => Ok(Self(value)),
-            Err(_) => Err(Problem::not_found(
-                "not_found",
-                "There is nothing at this path.",
-            )),
+            Err(_) => Err(Problem::not_found("not_found", "There is nothing at this path.")),
         }
     }
 
@@ -76,14 +73,8 @@ impl<T: DeserializeOwned + JsonSchema> FromRequest for Json<T> {
         serde_json::from_slice(&incoming.body)
             .map(Self)
             .map_err(|error| match error.classify() {
-                Category::Data => Problem::unprocessable(
-                    "invalid_body",
-                    format!("The body can't be used: {error}."),
-                ),
-                _ => Problem::bad_request(
-                    "malformed_body",
-                    format!("The body is not JSON: {error}."),
-                ),
+                Category::Data => Problem::unprocessable("invalid_body", format!("The body can't be used: {error}.")),
+                _ => Problem::bad_request("malformed_body", format!("The body is not JSON: {error}.")),
             })
     }
 

@@ -58,11 +58,7 @@ impl RouteFacts {
             access: self.access,
             cacheable: self.cacheable,
             staged: self.staged,
-            headers: self
-                .headers
-                .iter()
-                .map(|name| name.to_ascii_lowercase())
-                .collect(),
+            headers: self.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
             query: None,
             body: None,
             body_kib: self.body_kib,

@@ -25,8 +25,7 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     }
     T::deserialize(MapDeserializer::new(parameters.into_iter())).map_err(|error: QueryError| {
         let detail = "A query parameter can't be used.";
-        Problem::unprocessable("invalid_query", detail)
-            .field(format!("?{}", error.parameter), error.message)
+        Problem::unprocessable("invalid_query", detail).field(format!("?{}", error.parameter), error.message)
     })
 }
 
@@ -40,10 +39,7 @@ impl<'a> Values<'a> {
     /// The value of a parameter that may be given once only.
     fn single(self) -> Result<Value<'a>, QueryError> {
         match <[_; 1]>::try_from(self.values) {
-            Ok([text]) => Ok(Value {
-                name: self.name,
-                text,
-            }),
+            Ok([text]) => Ok(Value { name: self.name, text }),
             Err(_) => Err(QueryError::at(&self.name, "may be given once only")),
         }
     }
@@ -141,11 +137,7 @@ impl<'de> Deserializer<'de> for Values<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, QueryError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, QueryError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -193,11 +185,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, QueryError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, QueryError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -256,8 +244,7 @@ mod tests {
 
     #[test]
     fn a_query_becomes_a_struct() {
-        let listing: Listing =
-            parse("limit=20&in_stock=true&sort=-price&tag=a&tag=b%20c&q=r%C3%A4der+rot").unwrap();
+        let listing: Listing = parse("limit=20&in_stock=true&sort=-price&tag=a&tag=b%20c&q=r%C3%A4der+rot").unwrap();
         assert_eq!(listing.limit, Some(20));
         assert!(listing.in_stock);
         assert_eq!(listing.sort, Some(Sort::PriceDown));

@@ -60,22 +60,13 @@ impl fmt::Display for SqlError {
         match self {
             Self::Refused(why) => write!(f, "statement refused: {why}"),
             Self::Arguments(why) => write!(f, "statement and arguments do not fit: {why}"),
-            Self::Constraint(broken) => write!(
-                f,
-                "constraint {} on {}",
-                broken.name,
-                broken.columns.join(", ")
-            ),
+            Self::Constraint(broken) => write!(f, "constraint {} on {}", broken.name, broken.columns.join(", ")),
             Self::Doomed => f.write_str("an earlier statement of this transaction failed"),
             Self::Timeout => f.write_str("the statement ran longer than allowed"),
             Self::TooLarge => f.write_str("the answer has more rows or bytes than allowed"),
             Self::Unavailable => f.write_str("the database is out of reach or overloaded"),
-            Self::NotGranted => {
-                f.write_str("plugin.toml does not ask for sql, or the operator did not grant it")
-            }
-            Self::Failed => {
-                f.write_str("the statement failed; the engine's words are in the operator's log")
-            }
+            Self::NotGranted => f.write_str("plugin.toml does not ask for sql, or the operator did not grant it"),
+            Self::Failed => f.write_str("the statement failed; the engine's words are in the operator's log"),
             Self::NoRow => f.write_str("the statement gave no row"),
             Self::Rows(why) => write!(f, "the rows do not fit their type: {why}"),
             Self::Answered(problem) => write!(f, "{problem}"),

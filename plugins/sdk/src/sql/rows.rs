@@ -18,11 +18,9 @@ pub struct Rows<'a, T> {
 
 impl<'a, T: DeserializeOwned> Rows<'a, T> {
     pub fn read(mut answer: &'a [u8]) -> Result<Self, SqlError> {
-        let length = rmp::decode::read_array_len(&mut answer)
-            .map_err(|error| SqlError::Rows(error.to_string()))?;
+        let length = rmp::decode::read_array_len(&mut answer).map_err(|error| SqlError::Rows(error.to_string()))?;
         let mut source = rmp_serde::Deserializer::from_read_ref(answer);
-        let columns = Vec::<&str>::deserialize(&mut source)
-            .map_err(|error| SqlError::Rows(error.to_string()))?;
+        let columns = Vec::<&str>::deserialize(&mut source).map_err(|error| SqlError::Rows(error.to_string()))?;
         agree::<T>(&columns)?;
         Ok(Self {
             source,
@@ -75,11 +73,7 @@ impl<'de> Deserializer<'de> for FieldNames<'_> {
         Err(Probed::custom(""))
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Probed> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Probed> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -128,10 +122,7 @@ mod tests {
                 &[&"b", &-70_000, &Some("x"), &"[]", &made_at],
             ],
         );
-        let items: Vec<Item> = Rows::read(&bytes)
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let items: Vec<Item> = Rows::read(&bytes).unwrap().collect::<Result<_, _>>().unwrap();
         let first = Item {
             id: "a".into(),
             quantity: 1,
@@ -170,10 +161,7 @@ mod tests {
             let row: Vec<&dyn Argument> = columns.iter().map(|_| &1 as &dyn Argument).collect();
             let bytes = answer(columns, &[&row]);
             let rows: Result<Vec<(i64, i64)>, _> = Rows::read(&bytes).unwrap().collect();
-            assert!(
-                matches!(rows, Err(SqlError::Rows(_))),
-                "{columns:?} gave {rows:?}"
-            );
+            assert!(matches!(rows, Err(SqlError::Rows(_))), "{columns:?} gave {rows:?}");
         }
     }
 }

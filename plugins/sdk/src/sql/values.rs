@@ -51,9 +51,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for JsonColumn<T> {
             return T::deserialize(deserializer).map(Self);
         }
         let text = <&str>::deserialize(deserializer)?;
-        serde_json::from_str(text)
-            .map(Self)
-            .map_err(D::Error::custom)
+        serde_json::from_str(text).map(Self).map_err(D::Error::custom)
     }
 }
 

@@ -39,12 +39,22 @@ impl Books {
         let query = self.dialect(text);
         match self {
             Books::Sqlite(connection) => {
-                let rows = sqlx::query(query).fetch_all(connection).await.unwrap_or_else(|e| panic!("{text}: {e}"));
-                rows.iter().map(|row| (0..row.len()).map(|at| row.get(at)).collect()).collect()
+                let rows = sqlx::query(query)
+                    .fetch_all(connection)
+                    .await
+                    .unwrap_or_else(|e| panic!("{text}: {e}"));
+                rows.iter()
+                    .map(|row| (0..row.len()).map(|at| row.get(at)).collect())
+                    .collect()
             }
             Books::Postgres(connection) => {
-                let rows = sqlx::query(query).fetch_all(connection).await.unwrap_or_else(|e| panic!("{text}: {e}"));
-                rows.iter().map(|row| (0..row.len()).map(|at| row.get(at)).collect()).collect()
+                let rows = sqlx::query(query)
+                    .fetch_all(connection)
+                    .await
+                    .unwrap_or_else(|e| panic!("{text}: {e}"));
+                rows.iter()
+                    .map(|row| (0..row.len()).map(|at| row.get(at)).collect())
+                    .collect()
             }
         }
     }
@@ -58,8 +68,16 @@ impl Books {
     pub async fn execute(&mut self, text: &str) -> u64 {
         let query = self.dialect(text);
         match self {
-            Books::Sqlite(connection) => sqlx::query(query).execute(connection).await.expect(text).rows_affected(),
-            Books::Postgres(connection) => sqlx::query(query).execute(connection).await.expect(text).rows_affected(),
+            Books::Sqlite(connection) => sqlx::query(query)
+                .execute(connection)
+                .await
+                .expect(text)
+                .rows_affected(),
+            Books::Postgres(connection) => sqlx::query(query)
+                .execute(connection)
+                .await
+                .expect(text)
+                .rows_affected(),
         }
     }
 

@@ -56,7 +56,9 @@ on_each_engine! {
 
 fn three_of(shelf: &[Goods]) -> Vec<(Goods, i64)> {
     let mut left = shelf.to_vec();
-    (0..3).map(|_| (left.swap_remove(rand::random_range(0..left.len())), 1)).collect()
+    (0..3)
+        .map(|_| (left.swap_remove(rand::random_range(0..left.len())), 1))
+        .collect()
 }
 
 async fn check_out_at_once(carts: Vec<GuestCart>) -> Vec<Answer> {
@@ -68,14 +70,20 @@ async fn check_out_at_once(carts: Vec<GuestCart>) -> Vec<Answer> {
 }
 
 fn fifty_of_two_hundred(answers: &[Answer]) {
-    let sold: BTreeSet<String> =
-        answers.iter().filter(|answer| answer.status == 201).map(|answer| answer.text_at("/id")).collect();
+    let sold: BTreeSet<String> = answers
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(|answer| answer.text_at("/id"))
+        .collect();
     let refused: Vec<&Answer> = answers.iter().filter(|answer| answer.status != 201).collect();
     for answer in &refused {
         answer.expect_problem(409, "out_of_stock");
     }
     assert_eq!((sold.len(), refused.len()), (50, 150));
-    let numbers: BTreeSet<i64> = answers.iter().filter_map(|answer| answer.body["number"].as_i64()).collect();
+    let numbers: BTreeSet<i64> = answers
+        .iter()
+        .filter_map(|answer| answer.body["number"].as_i64())
+        .collect();
     assert_eq!(numbers.len(), 50, "every transaction has a number of its own");
 }
 
@@ -83,13 +91,30 @@ fn fifty_of_two_hundred(answers: &[Answer]) {
 async fn stock_is_sold_out(owner: &Person, goods: &Goods, books: &mut Books) {
     let shown = owner.client.get(&format!("/api/products/{}", goods.product_id)).await;
     assert_eq!(shown.expect(200)["variants"][0]["available"], 0);
-    let ledger = owner.client.get(&format!("/api/variants/{}/stock?limit=100", goods.variant_id)).await;
+    let ledger = owner
+        .client
+        .get(&format!("/api/variants/{}/stock?limit=100", goods.variant_id))
+        .await;
     let movements = ledger.expect(200)["items"].as_array().expect("a list").clone();
-    let sum = |field: &str| movements.iter().filter_map(|movement| movement[field].as_i64()).sum::<i64>();
+    let sum = |field: &str| {
+        movements
+            .iter()
+            .filter_map(|movement| movement[field].as_i64())
+            .sum::<i64>()
+    };
     assert_eq!((sum("on_hand_delta"), sum("reserved_delta")), (50, 50));
-    assert_eq!(movements.iter().filter(|movement| movement["kind"] == "reserve").count(), 50);
+    assert_eq!(
+        movements
+            .iter()
+            .filter(|movement| movement["kind"] == "reserve")
+            .count(),
+        50
+    );
 
     books.must_balance().await;
     assert_eq!(books.number("select sum(reserved) from [product.stock]").await, 50);
-    assert_eq!(books.number("select count(*) from [transaction.transactions]").await, 50);
+    assert_eq!(
+        books.number("select count(*) from [transaction.transactions]").await,
+        50
+    );
 }

@@ -12,7 +12,10 @@ pub async fn busy_kernel(engine: Engine) -> TestKernel {
 
 pub async fn busy_kernel_with(engine: Engine, environment: &[(&str, &str)]) -> TestKernel {
     let mut environment = environment.to_vec();
-    environment.extend([("COMMERCE_RATE_LIMITS_PER_ADDRESS", "0"), ("COMMERCE_RATE_LIMITS_PER_CALLER", "0")]);
+    environment.extend([
+        ("COMMERCE_RATE_LIMITS_PER_ADDRESS", "0"),
+        ("COMMERCE_RATE_LIMITS_PER_CALLER", "0"),
+    ]);
     TestKernel::start_with(engine, &environment).await
 }
 
@@ -20,7 +23,11 @@ pub async fn busy_kernel_with(engine: Engine, environment: &[(&str, &str)]) -> T
 pub async fn shelf(store: &Store, owner: &Person, variants: usize, stock: i64) -> Vec<Goods> {
     let mut shelf = Vec::with_capacity(variants);
     for number in 0..variants {
-        shelf.push(store.goods(owner, &format!("Goods {number}"), 1_000 + number as i64, stock).await);
+        shelf.push(
+            store
+                .goods(owner, &format!("Goods {number}"), 1_000 + number as i64, stock)
+                .await,
+        );
     }
     shelf
 }

@@ -46,7 +46,9 @@ async fn make_due(books: &mut Books, engine: Engine) {
         Engine::Postgres => "timestamptz '2020-01-01T00:00:00Z'",
     };
     let moved = books
-        .execute(&format!("update [kernel.jobs] set due_at = {past}, run_at = {past} where plugin = 'transaction' and name = 'expire'"))
+        .execute(&format!(
+            "update [kernel.jobs] set due_at = {past}, run_at = {past} where plugin = 'transaction' and name = 'expire'"
+        ))
         .await;
     assert_eq!(moved, 1, "the checkout scheduled its expiry");
 }

@@ -53,7 +53,14 @@ on_each_engine! {
 fn some_of(shelf: &[Goods]) -> Vec<(Goods, i64)> {
     let mut left = shelf.to_vec();
     let lines = rand::random_range(1..=3);
-    (0..lines).map(|_| (left.swap_remove(rand::random_range(0..left.len())), rand::random_range(1..=3))).collect()
+    (0..lines)
+        .map(|_| {
+            (
+                left.swap_remove(rand::random_range(0..left.len())),
+                rand::random_range(1..=3),
+            )
+        })
+        .collect()
 }
 
 /// A checkout, and the answer if one came before the kernel died.
@@ -66,7 +73,15 @@ struct Order {
 impl Order {
     async fn send(&self) -> Result<Answer, reqwest::Error> {
         let headers = [("idempotency-key", self.key.as_str())];
-        self.cart.client.try_send(Method::POST, "/api/transactions", Some(self.cart.checkout_body()), &headers).await
+        self.cart
+            .client
+            .try_send(
+                Method::POST,
+                "/api/transactions",
+                Some(self.cart.checkout_body()),
+                &headers,
+            )
+            .await
     }
 
     /// Sends the same key again where no answer was seen, as a client would after a broken connection.
@@ -79,8 +94,18 @@ impl Order {
         answer.expect(201);
         let (id, number) = (answer.text_at("/id"), answer.body["number"].as_i64().expect("a number"));
         let now = self.cart.client.get(&format!("/api/transactions/{id}")).await;
-        assert_eq!(now.expect(200)["number"], number, "what was answered exists in {}", store.slug);
-        Settled { seen, id, number, order: self }
+        assert_eq!(
+            now.expect(200)["number"],
+            number,
+            "what was answered exists in {}",
+            store.slug
+        );
+        Settled {
+            seen,
+            id,
+            number,
+            order: self,
+        }
     }
 }
 
@@ -96,7 +121,11 @@ async fn round_with_a_kill(
         let owner = owner.clone();
         customers.spawn(async move {
             let key = format!("{:032x}", rand::random::<u128>());
-            let mut order = Order { cart, key, answer: None };
+            let mut order = Order {
+                cart,
+                key,
+                answer: None,
+            };
             if let Ok(answer) = order.send().await {
                 answer.expect(201);
                 go_on(&owner, &answer).await;
@@ -114,7 +143,10 @@ async fn round_with_a_kill(
 async fn go_on(owner: &Person, placed: &Answer) {
     let id = placed.text_at("/id");
     let path = match rand::random_range(0..3) {
-        0 => format!("/api/transactions/{id}/payments/{}/confirm", placed.text_at("/payments/0/id")),
+        0 => format!(
+            "/api/transactions/{id}/payments/{}/confirm",
+            placed.text_at("/payments/0/id")
+        ),
         1 => format!("/api/transactions/{id}/cancel"),
         _ => return,
     };
@@ -157,11 +189,18 @@ impl Tally {
             .into_iter()
             .map(|row| (row[0].clone(), row[1].clone()))
             .collect();
-        let told: BTreeMap<String, String> =
-            self.placed.values().map(|settled| (settled.id.clone(), settled.number.to_string())).collect();
+        let told: BTreeMap<String, String> = self
+            .placed
+            .values()
+            .map(|settled| (settled.id.clone(), settled.number.to_string()))
+            .collect();
         assert_eq!(told, written);
         let keys = "select count(*) from [kernel.idempotency] where path = '/api/transactions' and state = 'done'";
-        assert_eq!(books.number(keys).await, self.placed.len() as i64, "one remembered answer each");
+        assert_eq!(
+            books.number(keys).await,
+            self.placed.len() as i64,
+            "one remembered answer each"
+        );
     }
 
     async fn first_answers_are_repeated(&self) {
@@ -169,7 +208,11 @@ impl Tally {
             let again = settled.order.send().await.expect("a running kernel");
             let first = &settled.order.answer;
             assert_eq!(again.expect(201)["id"], settled.id);
-            assert!(first.as_ref().is_none_or(|first| first.body == again.body), "{}", again.text);
+            assert!(
+                first.as_ref().is_none_or(|first| first.body == again.body),
+                "{}",
+                again.text
+            );
         }
     }
 }

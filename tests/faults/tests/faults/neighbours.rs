@@ -53,7 +53,9 @@ on_each_engine! {
 async fn neighbourhood(engine: Engine) -> TestKernel {
     let kernel = busy_kernel_with(engine, &[("COMMERCE_HTTP_CACHE_MIB", "0")]).await;
     for plugin in ["misbehaving", "greedy"] {
-        let output = kernel.commerce(&["plugin", "install", &package(plugin).display().to_string(), "--yes"]).await;
+        let output = kernel
+            .commerce(&["plugin", "install", &package(plugin).display().to_string(), "--yes"])
+            .await;
         assert_eq!(output.code, 0, "{}", output.stderr);
     }
     kernel

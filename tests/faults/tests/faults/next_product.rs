@@ -15,7 +15,11 @@ const MIGRATION: &str = "alter table products add column imprint text;\n";
 
 /// One change of the source: this text becomes that.
 const CHANGES: [(&str, &str, &str); 2] = [
-    ("src/listing/texts.rs", "'vendor', p.vendor,", "'vendor', coalesce(p.imprint, 'next: ' || p.vendor),"),
+    (
+        "src/listing/texts.rs",
+        "'vendor', p.vendor,",
+        "'vendor', coalesce(p.imprint, 'next: ' || p.vendor),",
+    ),
     ("plugin.toml", "version = \"0.1.0\"", "version = \"0.2.0\""),
 ];
 
@@ -49,7 +53,10 @@ fn write_workspace(workspace: &Path) {
             *path = root.join(path.as_str().expect("a path")).display().to_string().into();
         }
     }
-    write_if_new(&workspace.join("Cargo.toml"), &toml::to_string(&manifest).expect("a manifest"));
+    write_if_new(
+        &workspace.join("Cargo.toml"),
+        &toml::to_string(&manifest).expect("a manifest"),
+    );
     let lock = fs::read_to_string(root.join("Cargo.lock")).expect("the lock file");
     let target = workspace.join("Cargo.lock");
     // cargo leaves only the packages of the copy in it.
@@ -81,8 +88,12 @@ fn copy_changed(from: &Path, to: &Path) {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let entries = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path());
+    entries
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .collect()
 }
 
 /// Files that did not change keep their time, so that cargo finds nothing to do.

@@ -46,7 +46,12 @@ async fn listed_by(store: &Store) -> &'static str {
 }
 
 async fn version(client: &Client) -> &'static str {
-    let listed = client.get(&format!("/api/products?max_price={}", rand::random_range(1_000_000..1_000_000_000))).await;
+    let listed = client
+        .get(&format!(
+            "/api/products?max_price={}",
+            rand::random_range(1_000_000..1_000_000_000)
+        ))
+        .await;
     let vendor = listed.expect(200)["items"][0]["vendor"].as_str().expect("a vendor");
     if vendor.starts_with(MARKER) { "next" } else { "this" }
 }
@@ -77,7 +82,10 @@ impl Load {
                         "next" => seen.by_next += 1,
                         _ => seen.by_this += 1,
                     }
-                    client.get(&format!("/api/products/{}", goods.product_id)).await.expect(200);
+                    client
+                        .get(&format!("/api/products/{}", goods.product_id))
+                        .await
+                        .expect(200);
                 }
                 seen
             });
@@ -88,7 +96,10 @@ impl Load {
                 let mut seen = Seen::default();
                 while !stopped.load(Ordering::Relaxed) {
                     let cart = store.cart_with(&[(&goods, 1)]).await;
-                    cart.client.post("/api/transactions", cart.checkout_body()).await.expect(201);
+                    cart.client
+                        .post("/api/transactions", cart.checkout_body())
+                        .await
+                        .expect(201);
                     seen.checkouts += 1;
                 }
                 seen
@@ -99,10 +110,14 @@ impl Load {
 
     async fn stop(self) -> Seen {
         self.stopped.store(true, Ordering::Relaxed);
-        self.customers.join_all().await.into_iter().fold(Seen::default(), |sum, seen| Seen {
-            by_this: sum.by_this + seen.by_this,
-            by_next: sum.by_next + seen.by_next,
-            checkouts: sum.checkouts + seen.checkouts,
-        })
+        self.customers
+            .join_all()
+            .await
+            .into_iter()
+            .fold(Seen::default(), |sum, seen| Seen {
+                by_this: sum.by_this + seen.by_this,
+                by_next: sum.by_next + seen.by_next,
+                checkouts: sum.checkouts + seen.checkouts,
+            })
     }
 }

@@ -1,5 +1,6 @@
 //! Reaches for what belongs to others: functions, hosts, secrets and events that it was not granted, and itself, again.
 
+use commerce_sdk::bindings::commerce::kernel as host;
 use commerce_sdk::http::{self, HttpError};
 use commerce_sdk::plugins::CallError;
 use commerce_sdk::prelude::*;
@@ -36,26 +37,11 @@ fn told(what: &str) -> String {
             Ok(depth) => format!("depth {depth}"),
             Err(error) => call_error::<u32>(Err(error)),
         },
-        "providers" => match plugins::providers("shipping@1") {
-            Ok(found) => format!("{found:?}"),
-            Err(problem) => format!("{} {}", problem.code, problem.detail),
-        },
-        "secret" => match secret("not_mine") {
-            Ok(found) => format!("{found:?}"),
-            Err(problem) => format!("{} {}", problem.code, problem.detail),
-        },
-        "cache" => match cache::get::<String>("key") {
-            Ok(found) => format!("{found:?}"),
-            Err(problem) => format!("{} {}", problem.code, problem.detail),
-        },
-        "foreign_event" => match commerce_sdk::events::publish("paid", "", &"mine") {
-            Ok(()) => "published".to_owned(),
-            Err(problem) => format!("{} {}", problem.code, problem.detail),
-        },
-        "event_from_get" => match commerce_sdk::events::publish("said", "", &"mine") {
-            Ok(()) => "published".to_owned(),
-            Err(problem) => format!("{} {}", problem.code, problem.detail),
-        },
+        "providers" => format!("{:?}", host::plugins::providers("shipping@1")),
+        "secret" => format!("{:?}", host::secrets::get("not_mine")),
+        "cache" => format!("{:?}", host::cache::get("key")),
+        "foreign_event" => format!("{:?}", host::events::publish("paid", "", "\"mine\"")),
+        "event_from_get" => format!("{:?}", host::events::publish("said", "", "\"mine\"")),
         "host_not_asked" => http_error("https://example.com/"),
         "metadata_service" => http_error("https://169.254.169.254/latest/meta-data"),
         "loopback_by_name" => http_error("https://localhost/"),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use commerce_harness::{on_both_engines, kernel::repository};
+use commerce_harness::{kernel::repository, on_both_engines};
 
 /// 284 products in 1,399 rows, prices in USD.
 fn export() -> PathBuf {

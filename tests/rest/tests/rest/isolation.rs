@@ -1,7 +1,7 @@
 //! Nothing of one store is good in another.
 
-use commerce_harness::on_both_engines;
 use commerce_harness::kernel::PASSWORD;
+use commerce_harness::on_both_engines;
 use serde_json::json;
 
 on_both_engines! {

@@ -20,7 +20,10 @@ async fn available(store: &Store, goods: &Goods) -> i64 {
 
 async fn confirm(owner: &Person, transaction: &Value) -> commerce_harness::Answer {
     let payment = transaction["payments"][0]["id"].as_str().unwrap();
-    owner.client.post(&format!("{}/payments/{payment}/confirm", path(transaction)), json!({})).await
+    owner
+        .client
+        .post(&format!("{}/payments/{payment}/confirm", path(transaction)), json!({}))
+        .await
 }
 
 on_both_engines! {

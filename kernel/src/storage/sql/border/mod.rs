@@ -108,8 +108,17 @@ impl Border {
             columns: checked.columns,
             tables: checked.tables,
         };
-        for (engine, text) in [(dialect::Engine::Postgres, &prepared.postgres), (dialect::Engine::Sqlite, &prepared.sqlite)] {
-            prove::Printed { engine, text, arguments: prepared.arguments, tables: &prepared.tables }.prove()?;
+        for (engine, text) in [
+            (dialect::Engine::Postgres, &prepared.postgres),
+            (dialect::Engine::Sqlite, &prepared.sqlite),
+        ] {
+            prove::Printed {
+                engine,
+                text,
+                arguments: prepared.arguments,
+                tables: &prepared.tables,
+            }
+            .prove()?;
         }
         Ok(prepared)
     }

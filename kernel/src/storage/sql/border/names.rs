@@ -42,7 +42,10 @@ pub(super) fn accept(what: &str, name: &str) -> Result<(), Refusal> {
         ));
     }
     if RESERVED.contains(&name) || name.starts_with("pg_") || name.starts_with("sqlite_") {
-        return Err(Refusal::new(RefusalKind::ReservedName, format!("{what} name {name:?} is reserved: choose another")));
+        return Err(Refusal::new(
+            RefusalKind::ReservedName,
+            format!("{what} name {name:?} is reserved: choose another"),
+        ));
     }
     Ok(())
 }

@@ -28,15 +28,19 @@ pub(super) struct Parsed {
 pub(super) fn one_statement(text: &str) -> Result<Parsed, Refusal> {
     let tokens = tokens(text)?;
     let arguments = placeholders(&tokens)?;
-    let statements =
-        Parser::new(&PostgreSqlDialect {}).with_recursion_limit(DEEPEST_PARSE).with_tokens_with_locations(tokens).parse_statements().map_err(not_sql)?;
+    let statements = Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(DEEPEST_PARSE)
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
+        .map_err(not_sql)?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
         (Some(statement), None) => Ok(Parsed { statement, arguments }),
         (None, _) => Err(Refusal::new(RefusalKind::Syntax, "there is no statement in this text")),
-        (Some(_), Some(_)) => {
-            Err(Refusal::new(RefusalKind::Syntax, "there is more than one statement in this text: send one at a time"))
-        }
+        (Some(_), Some(_)) => Err(Refusal::new(
+            RefusalKind::Syntax,
+            "there is more than one statement in this text: send one at a time",
+        )),
     }
 }
 
@@ -45,14 +49,19 @@ pub(super) fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, Refusal> {
     if text.len() > LONGEST_TEXT {
         return Err(Refusal::new(
             RefusalKind::TooLarge,
-            format!("the text has {} bytes and {LONGEST_TEXT} are allowed: pass rows as one JSON argument with json_rows", text.len()),
+            format!(
+                "the text has {} bytes and {LONGEST_TEXT} are allowed: pass rows as one JSON argument with json_rows",
+                text.len()
+            ),
         ));
     }
     // Neither engine can hold it in text, and what follows it would be cut off on one of them.
     if text.contains('\0') {
         return Err(Refusal::new(RefusalKind::Syntax, "the text contains a zero byte"));
     }
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(not_tokens)?;
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
+        .tokenize_with_location()
+        .map_err(not_tokens)?;
     let mut operators = 0;
     for token in &tokens {
         if is_operator(&token.token) {
@@ -116,12 +125,13 @@ fn accept(token: &Token) -> Result<(), Refusal> {
         | Token::UnicodeStringLiteral(_)
         | Token::NationalStringLiteral(_)
         | Token::DollarQuotedString(_)
-        | Token::HexStringLiteral(_) => {
-            Err(Refusal::not_allowed(format!("the string {token} is refused: write '…' with quotes doubled, or pass an argument")))
-        }
-        Token::Question | Token::Colon | Token::AtSign => {
-            Err(Refusal::new(RefusalKind::Parameters, format!("`{token}` is refused: arguments are written $1, $2, …")))
-        }
+        | Token::HexStringLiteral(_) => Err(Refusal::not_allowed(format!(
+            "the string {token} is refused: write '…' with quotes doubled, or pass an argument"
+        ))),
+        Token::Question | Token::Colon | Token::AtSign => Err(Refusal::new(
+            RefusalKind::Parameters,
+            format!("`{token}` is refused: arguments are written $1, $2, …"),
+        )),
         _ => Err(Refusal::not_allowed(format!("`{token}` is not part of plugin SQL"))),
     }
 }
@@ -133,10 +143,15 @@ fn accept(token: &Token) -> Result<(), Refusal> {
 fn placeholders(tokens: &[TokenWithSpan]) -> Result<usize, Refusal> {
     let mut seen = Vec::new();
     for token in tokens {
-        let Token::Placeholder(written) = &token.token else { continue };
+        let Token::Placeholder(written) = &token.token else {
+            continue;
+        };
         let number = number_of(written).ok_or_else(|| {
-            Refusal::new(RefusalKind::Parameters, format!("`{written}` is refused: arguments are written $1, $2, …"))
-                .within(token.span)
+            Refusal::new(
+                RefusalKind::Parameters,
+                format!("`{written}` is refused: arguments are written $1, $2, …"),
+            )
+            .within(token.span)
         })?;
         if seen.len() < number {
             seen.resize(number, false);
@@ -147,7 +162,11 @@ fn placeholders(tokens: &[TokenWithSpan]) -> Result<usize, Refusal> {
         None => Ok(seen.len()),
         Some(gap) => Err(Refusal::new(
             RefusalKind::Parameters,
-            format!("${} is used but ${} is not: number the arguments without gaps", seen.len(), gap + 1),
+            format!(
+                "${} is used but ${} is not: number the arguments without gaps",
+                seen.len(),
+                gap + 1
+            ),
         )),
     }
 }
@@ -161,14 +180,19 @@ pub(super) fn number_of(placeholder: &str) -> Option<usize> {
 }
 
 fn not_tokens(error: TokenizerError) -> Refusal {
-    Refusal { kind: RefusalKind::Syntax, message: error.message, at: Place::of(error.location) }
+    Refusal {
+        kind: RefusalKind::Syntax,
+        message: error.message,
+        at: Place::of(error.location),
+    }
 }
 
 fn not_sql(error: ParserError) -> Refusal {
     match error {
-        ParserError::RecursionLimitExceeded => {
-            Refusal::new(RefusalKind::TooLarge, "the statement is nested too deeply: split it with common table expressions")
-        }
+        ParserError::RecursionLimitExceeded => Refusal::new(
+            RefusalKind::TooLarge,
+            "the statement is nested too deeply: split it with common table expressions",
+        ),
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
             Refusal::new(RefusalKind::Syntax, message)
         }

@@ -20,17 +20,135 @@ use super::refusal::{Refusal, RefusalKind};
 
 /// Every unquoted word that the border prints, besides `t7`, `w7`, `c7` and the one-letter names inside its own shapes.
 pub(super) const VOCABULARY: &[&str] = &[
-    "abs", "all", "and", "any", "array", "as", "at", "avg", "between", "bigint", "bool_and", "bool_or", "boolean", "btrim",
-    "by", "bytea", "case", "cast", "coalesce", "collate", "conflict", "count", "cross", "date_trunc", "delete", "dense_rank",
-    "desc", "distinct", "do", "double", "else", "end", "escape", "except", "excluded", "exists", "false", "filter", "first",
-    "for", "from", "greatest", "group", "having", "in", "insert", "instr", "integer", "intersect", "into", "is",
-    "join", "json", "json_array", "json_each", "json_extract", "json_group_array", "json_object", "json_remove", "json_set",
-    "json_type", "jsonb", "jsonb_agg", "jsonb_array_elements_text", "jsonb_build_array", "jsonb_build_object", "jsonb_set",
-    "jsonb_to_recordset", "lag", "last", "lead", "least", "left", "length", "like", "limit", "locked", "lower", "ltrim", "max",
-    "min", "not", "nothing", "nowait", "null", "nullif", "nulls", "numeric", "of", "offset", "on", "or", "order", "over",
-    "partition", "pg_catalog", "precision", "rank", "real", "recursive", "replace", "returning", "round", "row_number", "rtrim",
-    "select", "set", "skip", "statement_timestamp", "strftime", "string_agg", "strpos", "substr", "sum", "text", "then",
-    "time", "timestamptz", "to_char", "trim", "true", "union", "update", "upper", "value", "values", "when", "where", "with",
+    "abs",
+    "all",
+    "and",
+    "any",
+    "array",
+    "as",
+    "at",
+    "avg",
+    "between",
+    "bigint",
+    "bool_and",
+    "bool_or",
+    "boolean",
+    "btrim",
+    "by",
+    "bytea",
+    "case",
+    "cast",
+    "coalesce",
+    "collate",
+    "conflict",
+    "count",
+    "cross",
+    "date_trunc",
+    "delete",
+    "dense_rank",
+    "desc",
+    "distinct",
+    "do",
+    "double",
+    "else",
+    "end",
+    "escape",
+    "except",
+    "excluded",
+    "exists",
+    "false",
+    "filter",
+    "first",
+    "for",
+    "from",
+    "greatest",
+    "group",
+    "having",
+    "in",
+    "insert",
+    "instr",
+    "integer",
+    "intersect",
+    "into",
+    "is",
+    "join",
+    "json",
+    "json_array",
+    "json_each",
+    "json_extract",
+    "json_group_array",
+    "json_object",
+    "json_remove",
+    "json_set",
+    "json_type",
+    "jsonb",
+    "jsonb_agg",
+    "jsonb_array_elements_text",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "jsonb_set",
+    "jsonb_to_recordset",
+    "lag",
+    "last",
+    "lead",
+    "least",
+    "left",
+    "length",
+    "like",
+    "limit",
+    "locked",
+    "lower",
+    "ltrim",
+    "max",
+    "min",
+    "not",
+    "nothing",
+    "nowait",
+    "null",
+    "nullif",
+    "nulls",
+    "numeric",
+    "of",
+    "offset",
+    "on",
+    "or",
+    "order",
+    "over",
+    "partition",
+    "pg_catalog",
+    "precision",
+    "rank",
+    "real",
+    "recursive",
+    "replace",
+    "returning",
+    "round",
+    "row_number",
+    "rtrim",
+    "select",
+    "set",
+    "skip",
+    "statement_timestamp",
+    "strftime",
+    "string_agg",
+    "strpos",
+    "substr",
+    "sum",
+    "text",
+    "then",
+    "time",
+    "timestamptz",
+    "to_char",
+    "trim",
+    "true",
+    "union",
+    "update",
+    "upper",
+    "value",
+    "values",
+    "when",
+    "where",
+    "with",
     "zone",
 ];
 
@@ -66,7 +184,9 @@ impl Printed<'_> {
 
     /// Without white space, and unquoted words in lower case, as both engines read them.
     fn tokens(&self, text: &str) -> Result<Vec<Token>, Refusal> {
-        let mut tokens = Tokenizer::new(self.dialect(), text).tokenize().map_err(|_| unproven("the tokens cannot be read"))?;
+        let mut tokens = Tokenizer::new(self.dialect(), text)
+            .tokenize()
+            .map_err(|_| unproven("the tokens cannot be read"))?;
         tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
         for token in &mut tokens {
             if let Token::Word(word) = token
@@ -80,8 +200,12 @@ impl Printed<'_> {
 
     fn parse(&self) -> Result<Statement, Refusal> {
         let parser = Parser::new(self.dialect()).with_recursion_limit(4_000);
-        let statements = parser.try_with_sql(self.text).and_then(|mut parser| parser.parse_statements());
-        let mut statements = statements.map_err(|error| unproven(&format!("the text cannot be read: {error}")))?.into_iter();
+        let statements = parser
+            .try_with_sql(self.text)
+            .and_then(|mut parser| parser.parse_statements());
+        let mut statements = statements
+            .map_err(|error| unproven(&format!("the text cannot be read: {error}")))?
+            .into_iter();
         match (statements.next(), statements.next()) {
             (Some(statement), None) => Ok(statement),
             _ => Err(unproven("the text is not one statement")),
@@ -91,8 +215,16 @@ impl Printed<'_> {
     fn knows_every_word(&self, tokens: &[Token]) -> Result<(), Refusal> {
         for token in tokens {
             match token {
-                Token::Word(Word { value, quote_style: None, .. }) if known_word(value) => {}
-                Token::Word(Word { value, quote_style: None, .. }) => {
+                Token::Word(Word {
+                    value,
+                    quote_style: None,
+                    ..
+                }) if known_word(value) => {}
+                Token::Word(Word {
+                    value,
+                    quote_style: None,
+                    ..
+                }) => {
                     return Err(unproven(&format!("the word {value} is not one that is printed")));
                 }
                 Token::Placeholder(name) if !self.known_placeholder(name) => {
@@ -121,14 +253,19 @@ impl Printed<'_> {
                 explained += 1;
                 continue;
             }
-            let written = self.tables.iter().any(|access| access.writes && self.names(access, name));
+            let written = self
+                .tables
+                .iter()
+                .any(|access| access.writes && self.names(access, name));
             if !written || targets > 0 {
                 return Err(unproven("a table is read without its store's predicate"));
             }
             targets += 1;
         }
         if targets > 0 {
-            explained += self.guarded_target(statement).ok_or_else(|| unproven("a table is written without its store's predicate"))?;
+            explained += self
+                .guarded_target(statement)
+                .ok_or_else(|| unproven("a table is written without its store's predicate"))?;
         }
         match explained == store_columns {
             true => Ok(()),
@@ -140,13 +277,31 @@ impl Printed<'_> {
     fn table_names(&self, tokens: &[Token]) -> Vec<(usize, usize)> {
         match self.engine {
             Engine::Postgres => {
-                let quoted = |token: &Token| matches!(token, Token::Word(Word { quote_style: Some(_), .. }));
+                let quoted = |token: &Token| {
+                    matches!(
+                        token,
+                        Token::Word(Word {
+                            quote_style: Some(_),
+                            ..
+                        })
+                    )
+                };
                 let named = |window: &[Token]| quoted(&window[0]) && window[1] == Token::Period && quoted(&window[2]);
-                tokens.windows(3).enumerate().filter(|(_, window)| named(window)).map(|(at, _)| (at, 3)).collect()
+                tokens
+                    .windows(3)
+                    .enumerate()
+                    .filter(|(_, window)| named(window))
+                    .map(|(at, _)| (at, 3))
+                    .collect()
             }
             Engine::Sqlite => {
                 let named = |token: &Token| matches!(token, Token::Word(Word { value, quote_style: Some(_), .. }) if value.contains('.'));
-                tokens.iter().enumerate().filter(|(_, token)| named(token)).map(|(at, _)| (at, 1)).collect()
+                tokens
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, token)| named(token))
+                    .map(|(at, _)| (at, 1))
+                    .collect()
             }
         }
     }
@@ -165,7 +320,10 @@ impl Printed<'_> {
             expected.extend(["::", "bigint"]);
         }
         expected.push(")");
-        if !expected.iter().all(|expected| after.next().is_some_and(|token| token.to_string() == *expected)) {
+        if !expected
+            .iter()
+            .all(|expected| after.next().is_some_and(|token| token.to_string() == *expected))
+        {
             return false;
         }
         let mut before = tokens[..name_at].iter().rev();
@@ -174,14 +332,19 @@ impl Printed<'_> {
         }
         // Backwards: columns `s."a"`, commas between them, then `( select`.
         loop {
-            let column = before.next().is_some_and(|token| is_any_quoted(token) && !is_quoted(token, STORE_COLUMN));
-            let qualified = before.next() == Some(&Token::Period) && before.next().is_some_and(|token| is_word(token, "s"));
+            let column = before
+                .next()
+                .is_some_and(|token| is_any_quoted(token) && !is_quoted(token, STORE_COLUMN));
+            let qualified =
+                before.next() == Some(&Token::Period) && before.next().is_some_and(|token| is_word(token, "s"));
             if !column || !qualified {
                 return false;
             }
             match before.next() {
                 Some(Token::Comma) => {}
-                Some(token) if is_word(token, "select") => return before.next() == Some(&Token::LParen),
+                Some(token) if is_word(token, "select") => {
+                    return before.next() == Some(&Token::LParen);
+                }
                 _ => return false,
             }
         }
@@ -208,7 +371,10 @@ impl Printed<'_> {
         let is_store_column = |name: &ast::ObjectName| name.to_string() == format!("\"{STORE_COLUMN}\"");
         insert.columns.first().filter(|name| is_store_column(name))?;
         let filled = match insert.source.as_deref()?.body.as_ref() {
-            SetExpr::Values(values) => values.rows.iter().all(|row| row.content.first().is_some_and(|value| self.is_store(value))),
+            SetExpr::Values(values) => values
+                .rows
+                .iter()
+                .all(|row| row.content.first().is_some_and(|value| self.is_store(value))),
             SetExpr::Select(select) => match select.projection.first() {
                 Some(ast::SelectItem::UnnamedExpr(value)) => self.is_store(value),
                 _ => false,
@@ -241,16 +407,27 @@ impl Printed<'_> {
     /// `t1."store_id" = $k+1`, alone or followed by `and ( … )`.
     fn guards(&self, selection: &Expr) -> bool {
         match selection {
-            Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-                matches!(right.as_ref(), Expr::Nested(_)) && self.is_store_predicate(left)
-            }
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::And,
+                right,
+            } => matches!(right.as_ref(), Expr::Nested(_)) && self.is_store_predicate(left),
             predicate => self.is_store_predicate(predicate),
         }
     }
 
     fn is_store_predicate(&self, predicate: &Expr) -> bool {
-        let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = predicate else { return false };
-        let Expr::CompoundIdentifier(parts) = left.as_ref() else { return false };
+        let Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Eq,
+            right,
+        } = predicate
+        else {
+            return false;
+        };
+        let Expr::CompoundIdentifier(parts) = left.as_ref() else {
+            return false;
+        };
         matches!(parts.as_slice(), [_, column] if column.value == STORE_COLUMN) && self.is_store(right)
     }
 
@@ -299,7 +476,9 @@ impl Dialect for SqliteText {
 }
 
 fn known_word(word: &str) -> bool {
-    let numbered = word.strip_prefix(['t', 'w', 'c']).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+    let numbered = word
+        .strip_prefix(['t', 'w', 'c'])
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
     numbered || LOCAL.contains(&word) || VOCABULARY.binary_search(&word).is_ok()
 }
 
@@ -308,7 +487,13 @@ fn is_word(token: &Token, word: &str) -> bool {
 }
 
 fn is_any_quoted(token: &Token) -> bool {
-    matches!(token, Token::Word(Word { quote_style: Some('"'), .. }))
+    matches!(
+        token,
+        Token::Word(Word {
+            quote_style: Some('"'),
+            ..
+        })
+    )
 }
 
 fn is_quoted(token: &Token, name: &str) -> bool {
@@ -316,13 +501,98 @@ fn is_quoted(token: &Token, name: &str) -> bool {
 }
 
 fn unproven(why: &str) -> Refusal {
-    Refusal::new(RefusalKind::Proof, format!("the kernel could not prove its own translation and refuses to run it: {why}; please report this statement"))
+    Refusal::new(
+        RefusalKind::Proof,
+        format!(
+            "the kernel could not prove its own translation and refuses to run it: {why}; please report this statement"
+        ),
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Border, Prepared, Schema, plan_migration};
+    use super::*;
+
     #[test]
     fn the_vocabulary_is_sorted_for_its_search() {
-        assert!(super::VOCABULARY.is_sorted());
+        assert!(VOCABULARY.is_sorted());
+    }
+
+    fn prepared(text: &str) -> Prepared {
+        let empty = Schema::empty("shop").expect("a plain name");
+        let tables = "create table items (id text primary key, price bigint not null)";
+        let schema = plan_migration(&empty, "items.sql", tables)
+            .expect("accepted")
+            .schema_after;
+        Border::new(Arc::new(schema), Vec::new())
+            .prepare(text)
+            .expect("accepted")
+    }
+
+    /// Whether the walk still passes after a bug of the printer, which wrote `after` where it should write `before`.
+    fn passes(text: &str, before: &str, after: &str) -> bool {
+        let prepared = prepared(text);
+        assert!(prepared.sqlite.contains(before), "{}", prepared.sqlite);
+        let printed = prepared.sqlite.replacen(before, after, 1);
+        let walk = Printed {
+            engine: Engine::Sqlite,
+            text: &printed,
+            arguments: prepared.arguments,
+            tables: &prepared.tables,
+        };
+        walk.prove().is_ok()
+    }
+
+    #[test]
+    fn a_printer_that_forgets_a_predicate_is_caught() {
+        let select = "select id from items where price > $1";
+        assert!(passes(select, "where", "where"));
+        for (before, after) in [
+            (" where s.\"store_id\" = ?2", ""),
+            ("s.\"store_id\" = ?2", "true"),
+            ("s.\"store_id\" = ?2", "s.\"store_id\" = ?1"),
+            ("s.\"store_id\" = ?2", "s.\"store_id\" <> ?2"),
+            ("s.\"store_id\" = ?2", "s.\"store_id\" = ?2 or true"),
+            ("s.\"store_id\" = ?2", "s.\"price\" = ?2"),
+            ("s.\"id\"", "s.\"store_id\""),
+            ("\"shop.items\"", "\"other.items\""),
+            ("\"shop.items\"", "sqlite_schema"),
+            ("t1.\"price\"", "load_extension(t1.\"price\")"),
+        ] {
+            assert!(!passes(select, before, after), "{before} as {after}");
+        }
+    }
+
+    #[test]
+    fn a_printer_that_forgets_to_guard_a_write_is_caught() {
+        let update = "update items set price = 1 where id = $1 or price = 2";
+        assert!(passes(update, "where", "where"));
+        for (before, after) in [
+            ("t1.\"store_id\" = ?2 and (", "("),
+            ("t1.\"store_id\" = ?2 and (", "t1.\"store_id\" = ?1 and ("),
+            ("t1.\"store_id\" = ?2 and (", "t1.\"store_id\" = ?2 or ("),
+            // What joining the two conditions as text would give.
+            (
+                "and (((t1.\"id\" = ?1) or (t1.\"price\" = 2)))",
+                "and (t1.\"id\" = ?1) or (t1.\"price\" = 2)",
+            ),
+            ("set \"price\"", "set \"store_id\" = 3, \"price\""),
+        ] {
+            assert!(!passes(update, before, after), "{before} as {after}");
+        }
+        let insert =
+            "insert into items (id, price) values ($1, 5) on conflict (id) do update set price = excluded.price";
+        assert!(passes(insert, "values", "values"));
+        for (before, after) in [
+            ("(\"store_id\", \"id\", \"price\")", "(\"id\", \"store_id\", \"price\")"),
+            ("(?2, ?1, 5)", "(?1, ?2, 5)"),
+            ("conflict (\"store_id\", \"id\")", "conflict (\"id\")"),
+            ("where t1.\"store_id\" = ?2", "where true"),
+        ] {
+            assert!(!passes(insert, before, after), "{before} as {after}");
+        }
     }
 }

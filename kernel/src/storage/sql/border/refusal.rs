@@ -51,7 +51,11 @@ pub enum RefusalKind {
 
 impl Refusal {
     pub(super) fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
-        Refusal { kind, message: message.into(), at: None }
+        Refusal {
+            kind,
+            message: message.into(),
+            at: None,
+        }
     }
 
     pub(super) fn not_allowed(message: impl Into<String>) -> Self {
@@ -73,7 +77,10 @@ impl Refusal {
 
 impl Place {
     pub(super) fn of(location: Location) -> Option<Place> {
-        (location.line > 0).then_some(Place { line: location.line, column: location.column })
+        (location.line > 0).then_some(Place {
+            line: location.line,
+            column: location.column,
+        })
     }
 }
 

@@ -80,7 +80,11 @@ pub struct View {
 impl Schema {
     pub fn empty(plugin: &str) -> Result<Schema, Refusal> {
         names::accept("plugin", plugin)?;
-        Ok(Schema { plugin: plugin.to_owned(), tables: Vec::new(), views: Vec::new() })
+        Ok(Schema {
+            plugin: plugin.to_owned(),
+            tables: Vec::new(),
+            views: Vec::new(),
+        })
     }
 
     pub fn table(&self, name: &str) -> Option<&Table> {
@@ -99,7 +103,10 @@ impl Table {
 
     /// The sets of columns that identify at most one row of a store.
     pub(super) fn keys(&self) -> impl Iterator<Item = &[String]> {
-        let indexes = self.indexes.iter().filter(|index| index.unique && index.plain && !index.partial);
+        let indexes = self
+            .indexes
+            .iter()
+            .filter(|index| index.unique && index.plain && !index.partial);
         std::iter::once(self.primary_key.as_slice())
             .chain(self.uniques.iter().map(|unique| unique.columns.as_slice()))
             .chain(indexes.map(|index| index.columns.as_slice()))

@@ -52,7 +52,12 @@ pub(super) struct Output {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Body {
     Select(Box<Select>),
-    Set { operator: SetOperator, all: bool, left: Box<Body>, right: Box<Body> },
+    Set {
+        operator: SetOperator,
+        all: bool,
+        left: Box<Body>,
+        right: Box<Body>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +94,17 @@ pub(super) enum Join {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Source {
-    Slice { plugin: String, table: String, columns: Vec<String> },
+    Slice {
+        plugin: String,
+        table: String,
+        columns: Vec<String>,
+    },
     Query(Box<Query>),
     CommonTable(Id),
-    JsonRows { rows: Expr, columns: Vec<(String, ColumnType)> },
+    JsonRows {
+        rows: Expr,
+        columns: Vec<(String, ColumnType)>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -187,7 +199,10 @@ pub(super) struct Expr {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
-    Column { id: Id, name: String },
+    Column {
+        id: Id,
+        name: String,
+    },
     /// A column of the row that an upsert could not insert.
     Excluded(String),
     /// One-based.
@@ -202,27 +217,86 @@ pub(super) enum Node {
     All(Vec<Expr>),
     Any(Vec<Expr>),
     Not(Box<Expr>),
-    Compare { operator: Comparison, left: Box<Expr>, right: Box<Expr> },
-    CompareRows { operator: Comparison, left: Vec<Expr>, right: Vec<Expr> },
-    Distinct { negated: bool, left: Box<Expr>, right: Box<Expr> },
-    IsNull { negated: bool, value: Box<Expr> },
-    IsBoolean { negated: bool, truth: bool, value: Box<Expr> },
-    Between { negated: bool, value: Box<Expr>, low: Box<Expr>, high: Box<Expr> },
-    Like { negated: bool, value: Box<Expr>, pattern: Box<Expr>, escape: char },
-    InList { negated: bool, value: Box<Expr>, list: Vec<Expr> },
-    InQuery { negated: bool, values: Vec<Expr>, query: Box<Query> },
+    Compare {
+        operator: Comparison,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    CompareRows {
+        operator: Comparison,
+        left: Vec<Expr>,
+        right: Vec<Expr>,
+    },
+    Distinct {
+        negated: bool,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    IsNull {
+        negated: bool,
+        value: Box<Expr>,
+    },
+    IsBoolean {
+        negated: bool,
+        truth: bool,
+        value: Box<Expr>,
+    },
+    Between {
+        negated: bool,
+        value: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+    },
+    Like {
+        negated: bool,
+        value: Box<Expr>,
+        pattern: Box<Expr>,
+        escape: char,
+    },
+    InList {
+        negated: bool,
+        value: Box<Expr>,
+        list: Vec<Expr>,
+    },
+    InQuery {
+        negated: bool,
+        values: Vec<Expr>,
+        query: Box<Query>,
+    },
     /// `= any($1)` and `<> all($1)`, where the argument is a JSON array.
-    InArray { negated: bool, value: Box<Expr>, array: Box<Expr> },
-    Exists { negated: bool, query: Box<Query> },
+    InArray {
+        negated: bool,
+        value: Box<Expr>,
+        array: Box<Expr>,
+    },
+    Exists {
+        negated: bool,
+        query: Box<Query>,
+    },
     Scalar(Box<Query>),
-    Arithmetic { operator: Arithmetic, left: Box<Expr>, right: Box<Expr> },
+    Arithmetic {
+        operator: Arithmetic,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
     Negative(Box<Expr>),
     Concat(Vec<Expr>),
-    Case { operand: Option<Box<Expr>>, arms: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
+    Case {
+        operand: Option<Box<Expr>>,
+        arms: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
     /// From the value's kind to the expression's.
     Convert(Box<Expr>),
-    JsonPath { base: Box<Expr>, path: Vec<JsonStep>, as_text: bool },
-    Call { function: Function, arguments: Vec<Expr> },
+    JsonPath {
+        base: Box<Expr>,
+        path: Vec<JsonStep>,
+        as_text: bool,
+    },
+    Call {
+        function: Function,
+        arguments: Vec<Expr>,
+    },
     Aggregate(Box<Aggregate>),
 }
 

@@ -27,7 +27,9 @@ impl Expr {
             Node::All(parts) | Node::Any(parts) | Node::Concat(parts) => all(parts),
             Node::Not(value) | Node::Negative(value) | Node::Convert(value) => value.each(visit),
             Node::IsNull { value, .. } | Node::IsBoolean { value, .. } => value.each(visit),
-            Node::Compare { left, right, .. } | Node::Distinct { left, right, .. } | Node::Arithmetic { left, right, .. } => {
+            Node::Compare { left, right, .. }
+            | Node::Distinct { left, right, .. }
+            | Node::Arithmetic { left, right, .. } => {
                 left.each(visit);
                 right.each(visit);
             }
@@ -47,7 +49,11 @@ impl Expr {
             }
             Node::InArray { value, array, .. } => [value, array].into_iter().for_each(|e| e.each(visit)),
             Node::Exists { query, .. } | Node::Scalar(query) => query.each(visit),
-            Node::Case { operand, arms, otherwise } => {
+            Node::Case {
+                operand,
+                arms,
+                otherwise,
+            } => {
                 operand.iter().for_each(|e| e.each(visit));
                 for (condition, result) in arms {
                     condition.each(visit);
@@ -82,7 +88,34 @@ impl Query {
     }
 }
 
+impl Query {
+    /// Whether the query reads such a source, here or in any query inside.
+    pub(super) fn reads(&self, wanted: &dyn Fn(&Source) -> bool) -> bool {
+        let mut found = self.lists(wanted);
+        self.each(&mut |part| {
+            if let Node::Scalar(query) | Node::Exists { query, .. } | Node::InQuery { query, .. } = &part.node {
+                found |= query.lists(wanted);
+            }
+            !found
+        });
+        found
+    }
+
+    /// As [`Query::reads`], in FROM and WITH only.
+    fn lists(&self, wanted: &dyn Fn(&Source) -> bool) -> bool {
+        self.with.tables.iter().any(|table| table.query.lists(wanted)) || self.body.lists(wanted)
+    }
+}
+
 impl Body {
+    fn lists(&self, wanted: &dyn Fn(&Source) -> bool) -> bool {
+        let source = |source: &Source| wanted(source) || matches!(source, Source::Query(query) if query.lists(wanted));
+        match self {
+            Body::Select(select) => select.from.iter().any(|from| source(&from.source)),
+            Body::Set { left, right, .. } => left.lists(wanted) || right.lists(wanted),
+        }
+    }
+
     fn each<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr) -> bool) {
         match self {
             Body::Select(select) => select.each(visit),
@@ -107,7 +140,12 @@ impl Select {
                 Join::Inner(on) | Join::Left(on) => on.each(visit),
             }
         }
-        self.items.iter().chain(&self.filter).chain(&self.group).chain(&self.having).for_each(|e| e.each(visit));
+        self.items
+            .iter()
+            .chain(&self.filter)
+            .chain(&self.group)
+            .chain(&self.having)
+            .for_each(|e| e.each(visit));
     }
 }
 

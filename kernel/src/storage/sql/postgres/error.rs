@@ -27,10 +27,7 @@ pub(super) fn translate(error: Error, who: &str) -> (SqlError, bool) {
             SqlError::Refused("the statement reaches for what is not the plugin's".into()),
             false,
         ),
-        "25006" => (
-            SqlError::Refused("a reading call cannot change anything".into()),
-            false,
-        ),
+        "25006" => (SqlError::Refused("a reading call cannot change anything".into()), false),
         // "cached plan must not change result type": a migration changed what the text means; a new connection knows.
         "0A000" => (SqlError::unavailable(), true),
         "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => (SqlError::unavailable(), true),
@@ -69,11 +66,7 @@ fn constraint(kind: ConstraintKind, error: &PgDatabaseError) -> SqlError {
         ConstraintKind::Unique => error.detail().map(key_columns).unwrap_or_default(),
         _ => Vec::new(),
     };
-    SqlError::Constraint(Constraint {
-        kind,
-        name,
-        columns,
-    })
+    SqlError::Constraint(Constraint { kind, name, columns })
 }
 
 /// `Key (store_id, slug)=(1, chair) already exists.` The names end before the values begin; only the names are used.

@@ -46,10 +46,7 @@ impl PostgresOptions {
             tracing::debug!(%error, "parsing the database URL failed");
             SqlError::Refused("the database URL is not one that PostgreSQL understands".into())
         })?;
-        let database = connect
-            .get_database()
-            .unwrap_or(connect.get_username())
-            .to_owned();
+        let database = connect.get_database().unwrap_or(connect.get_username()).to_owned();
         let milliseconds = |value: u64| format!("{value}ms");
         let connect = connect
             .application_name("commerce")
@@ -59,10 +56,7 @@ impl PostgresOptions {
                 ("search_path", String::new()),
                 ("timezone", "UTC".into()),
                 ("synchronous_commit", "on".into()),
-                (
-                    "statement_timeout",
-                    milliseconds(config.statement_timeout_ms),
-                ),
+                ("statement_timeout", milliseconds(config.statement_timeout_ms)),
                 ("lock_timeout", milliseconds(config.lock_timeout_ms)),
                 (
                     "idle_in_transaction_session_timeout",
@@ -80,10 +74,7 @@ impl PostgresOptions {
 
     pub(super) fn plugins(&self, config: &SqlConfig, kernel: &Arc<Pool>) -> Self {
         Self {
-            connect: self
-                .connect
-                .clone()
-                .options([("role", self.roles.plugins())]),
+            connect: self.connect.clone().options([("role", self.roles.plugins())]),
             roles: self.roles.clone(),
             rights: Rights::Plugins,
             connections: config.max_connections.max(1) as usize,
@@ -135,12 +126,8 @@ pub(super) struct PostgresConnection {
 
 impl PostgresConnection {
     pub(super) async fn control(&mut self, commands: &str) -> Result<(), SqlError> {
-        let outcome = sqlx::raw_sql(AssertSqlSafe(commands))
-            .execute(&mut self.inner)
-            .await;
-        outcome
-            .map(drop)
-            .map_err(|error| self.failed(error, "kernel"))
+        let outcome = sqlx::raw_sql(AssertSqlSafe(commands)).execute(&mut self.inner).await;
+        outcome.map(drop).map_err(|error| self.failed(error, "kernel"))
     }
 
     /// The command that gives the rest of the open transaction these rights.
@@ -155,11 +142,7 @@ impl PostgresConnection {
         self.rights
     }
 
-    pub(super) async fn kernel(
-        &mut self,
-        text: &KernelText,
-        args: &[Value<'_>],
-    ) -> Result<(Vec<Row>, u64), SqlError> {
+    pub(super) async fn kernel(&mut self, text: &KernelText, args: &[Value<'_>]) -> Result<(Vec<Row>, u64), SqlError> {
         let kinds = match text.parameters.get() {
             Some(kinds) => kinds,
             None => {
@@ -168,15 +151,11 @@ impl PostgresConnection {
             }
         };
         let arguments = values::bind(args.iter().cloned(), kinds)?;
-        self.fetch(Arc::clone(&text.postgres), arguments, true)
-            .await
+        self.fetch(Arc::clone(&text.postgres), arguments, true).await
     }
 
     async fn infer(&mut self, text: &Arc<str>) -> Result<Box<[Kind]>, SqlError> {
-        let prepared = self
-            .inner
-            .prepare(AssertSqlSafe(Arc::clone(text)).into_sql_str())
-            .await;
+        let prepared = self.inner.prepare(AssertSqlSafe(Arc::clone(text)).into_sql_str()).await;
         let statement = prepared.map_err(|error| self.failed(error, "kernel"))?;
         Ok(match statement.parameters() {
             Some(Either::Left(types)) => types.iter().map(Kind::of).collect(),
@@ -212,11 +191,7 @@ impl PostgresConnection {
     }
 
     /// A question to the catalog; every argument is text.
-    async fn simple(
-        &mut self,
-        text: &'static str,
-        args: &[Value<'_>],
-    ) -> Result<Vec<Row>, SqlError> {
+    async fn simple(&mut self, text: &'static str, args: &[Value<'_>]) -> Result<Vec<Row>, SqlError> {
         let kinds = vec![Kind::Text; args.len()];
         let arguments = values::bind(args.iter().cloned(), &kinds)?;
         Ok(self.fetch(text.into(), arguments, false).await?.0)
@@ -224,15 +199,10 @@ impl PostgresConnection {
 
     /// One command without arguments, sent so that it cannot hide a second one.
     async fn run_once(&mut self, text: &str) -> Result<(), SqlError> {
-        self.fetch(text.into(), PgArguments::default(), false)
-            .await
-            .map(drop)
+        self.fetch(text.into(), PgArguments::default(), false).await.map(drop)
     }
 
-    pub(super) async fn plugin(
-        &mut self,
-        statement: PluginStatement<'_>,
-    ) -> Result<Answer, SqlError> {
+    pub(super) async fn plugin(&mut self, statement: PluginStatement<'_>) -> Result<Answer, SqlError> {
         let Checked::Postgres { text, parameters } = statement.checked else {
             return Err(SqlError::Failed);
         };
@@ -282,10 +252,7 @@ impl PostgresConnection {
 
     /// Throws the rest of an answer away, so that the transaction around it can go on if its owner wants to.
     async fn drain(&mut self) {
-        if tokio::time::timeout(DRAIN, self.inner.ping())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(DRAIN, self.inner.ping()).await.is_err() {
             self.abandoned = true;
         }
     }
@@ -328,9 +295,7 @@ impl PostgresConnection {
             lease
                 .run(async |connection| {
                     connection
-                        .control(&format!(
-                            "select pg_catalog.pg_terminate_backend({backend})"
-                        ))
+                        .control(&format!("select pg_catalog.pg_terminate_backend({backend})"))
                         .await
                 })
                 .await
@@ -357,16 +322,10 @@ impl PostgresConnection {
     }
 
     /// Runs as the plugin's own role, so that the server itself checks what the text touches.
-    pub(super) async fn data_step(
-        &mut self,
-        plugin: &str,
-        prepared: &Prepared,
-        store: i64,
-    ) -> Result<(), SqlError> {
+    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
         self.control(&self.roles.assume(plugin)).await?;
         let arguments = values::bind([Value::Int(store)].into_iter(), &[Kind::Int8])?;
-        self.fetch(prepared.postgres.as_str().into(), arguments, false)
-            .await?;
+        self.fetch(prepared.postgres.as_str().into(), arguments, false).await?;
         let back = self.switch(Rights::Kernel);
         self.control(&back).await
     }
@@ -375,11 +334,7 @@ impl PostgresConnection {
         self.roles.grants(plugin)
     }
 
-    pub(super) async fn check(
-        &mut self,
-        access: &PluginAccess,
-        prepared: &Prepared,
-    ) -> Result<Checked, SqlError> {
+    pub(super) async fn check(&mut self, access: &PluginAccess, prepared: &Prepared) -> Result<Checked, SqlError> {
         let roles = self.roles.clone();
         let parameters = roles.check(self, access.plugin(), prepared).await?;
         Ok(Checked::Postgres {

@@ -57,11 +57,7 @@ impl Roles {
     }
 
     /// The plugin's schema, its role, and the rights of both roles on what is in the schema by now.
-    pub(super) async fn ensure_plugin(
-        &self,
-        owner: &mut PostgresConnection,
-        plugin: &str,
-    ) -> Result<(), SqlError> {
+    pub(super) async fn ensure_plugin(&self, owner: &mut PostgresConnection, plugin: &str) -> Result<(), SqlError> {
         owner.control(&format!("begin; {ONE_AT_A_TIME}")).await?;
         let role = self.plugin(plugin);
         self.create(owner, &role).await?;
@@ -99,10 +95,7 @@ impl Roles {
                 ))
                 .await;
             return made.inspect_err(|_| {
-                tracing::error!(
-                    role,
-                    "the database's user must be allowed to create roles (CREATEROLE)"
-                );
+                tracing::error!(role, "the database's user must be allowed to create roles (CREATEROLE)");
             });
         }
         let member = owner
@@ -114,9 +107,7 @@ impl Roles {
         if member.first().map(|row| row.get::<bool>(0)) == Some(Ok(true)) {
             return Ok(());
         }
-        owner
-            .control(&format!("grant \"{role}\" to current_user"))
-            .await
+        owner.control(&format!("grant \"{role}\" to current_user")).await
     }
 
     /// Plans the text under the plugin's role and answers the types of its parameters.
@@ -128,11 +119,7 @@ impl Roles {
     ) -> Result<Box<[Kind]>, SqlError> {
         let text = &prepared.postgres;
         if let Some(name) = STEPS_OUT.into_iter().find(|name| text.contains(name)) {
-            tracing::error!(
-                plugin,
-                function = name,
-                "the database's own wall stopped a statement"
-            );
+            tracing::error!(plugin, function = name, "the database's own wall stopped a statement");
             return Err(SqlError::Refused(
                 "the statement reaches for what is not the plugin's".into(),
             ));
@@ -192,9 +179,7 @@ impl Roles {
         } else {
             format!("({nulls})")
         };
-        owner
-            .run_once(&format!("explain execute commerce_wall{call}"))
-            .await?;
+        owner.run_once(&format!("explain execute commerce_wall{call}")).await?;
         Ok(kinds)
     }
 }

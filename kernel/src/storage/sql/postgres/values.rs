@@ -93,18 +93,13 @@ pub(super) fn bind<'a>(
     kinds: &[Kind],
 ) -> Result<PgArguments, SqlError> {
     if values.len() != kinds.len() {
-        let problem = format!(
-            "the text takes {} arguments, {} were given",
-            kinds.len(),
-            values.len()
-        );
+        let problem = format!("the text takes {} arguments, {} were given", kinds.len(), values.len());
         return Err(SqlError::Arguments(problem));
     }
     let mut arguments = PgArguments::default();
     for (position, (value, kind)) in values.zip(kinds).enumerate() {
-        let problem = |problem: &dyn std::fmt::Display| {
-            SqlError::Arguments(format!("argument ${} {problem}", position + 1))
-        };
+        let problem =
+            |problem: &dyn std::fmt::Display| SqlError::Arguments(format!("argument ${} {problem}", position + 1));
         let column = kind
             .column_type()
             .ok_or_else(|| problem(&"has a type that no value can be bound to"))?;
@@ -132,24 +127,14 @@ impl Encode<'_, Postgres> for Parameter<'_> {
         match (&self.value, self.kind) {
             (Value::Null, _) => return Ok(IsNull::Yes),
             (Value::Int(number), Kind::Int2) => {
-                buffer.extend_from_slice(
-                    &i16::try_from(*number)
-                        .map_err(|_| "is too large")?
-                        .to_be_bytes(),
-                );
+                buffer.extend_from_slice(&i16::try_from(*number).map_err(|_| "is too large")?.to_be_bytes());
             }
             (Value::Int(number), Kind::Int4) => {
-                buffer.extend_from_slice(
-                    &i32::try_from(*number)
-                        .map_err(|_| "is too large")?
-                        .to_be_bytes(),
-                );
+                buffer.extend_from_slice(&i32::try_from(*number).map_err(|_| "is too large")?.to_be_bytes());
             }
             (Value::Int(number), _) => buffer.extend_from_slice(&number.to_be_bytes()),
             (Value::Bool(flag), _) => buffer.push(u8::from(*flag)),
-            (Value::Double(number), Kind::Float4) => {
-                buffer.extend_from_slice(&(*number as f32).to_be_bytes())
-            }
+            (Value::Double(number), Kind::Float4) => buffer.extend_from_slice(&(*number as f32).to_be_bytes()),
             (Value::Double(number), _) => buffer.extend_from_slice(&number.to_be_bytes()),
             (Value::Text(text), kind) => {
                 if kind == Kind::Jsonb {
@@ -159,9 +144,7 @@ impl Encode<'_, Postgres> for Parameter<'_> {
             }
             (Value::Bytes(bytes), _) => buffer.extend_from_slice(bytes),
             (Value::Time(micros), _) => {
-                let since = micros
-                    .checked_sub(EPOCH)
-                    .ok_or("is outside of the years 1 to 9999")?;
+                let since = micros.checked_sub(EPOCH).ok_or("is outside of the years 1 to 9999")?;
                 buffer.extend_from_slice(&since.to_be_bytes());
             }
         }
@@ -180,11 +163,7 @@ pub(super) fn kinds(row: &PgRow) -> Vec<Kind> {
         .collect()
 }
 
-pub(super) fn write_row(
-    answer: &mut AnswerWriter,
-    row: &PgRow,
-    kinds: &[Kind],
-) -> Result<(), SqlError> {
+pub(super) fn write_row(answer: &mut AnswerWriter, row: &PgRow, kinds: &[Kind]) -> Result<(), SqlError> {
     answer.row(kinds.len())?;
     for (position, kind) in kinds.iter().enumerate() {
         match read(row, position, *kind)? {
@@ -229,11 +208,7 @@ fn read(row: &PgRow, column: usize, kind: Kind) -> Result<Value<'_>, SqlError> {
     }
     let bytes = value.as_bytes().map_err(|_| SqlError::Failed)?;
     from_binary(bytes, kind).ok_or_else(|| {
-        tracing::error!(
-            column,
-            ?kind,
-            "a column has a type or value that cannot be read"
-        );
+        tracing::error!(column, ?kind, "a column has a type or value that cannot be read");
         SqlError::Failed
     })
 }
@@ -254,9 +229,7 @@ fn from_binary(bytes: &[u8], kind: Kind) -> Option<Value<'_>> {
         Kind::Jsonb => text(bytes.strip_prefix(&[1])?)?,
         Kind::Float4 => Value::Double(f32::from_be_bytes(bytes.try_into().ok()?).into()),
         Kind::Float8 => Value::Double(f64::from_be_bytes(bytes.try_into().ok()?)),
-        Kind::Timestamptz => {
-            Value::Time(i64::from_be_bytes(bytes.try_into().ok()?).checked_add(EPOCH)?)
-        }
+        Kind::Timestamptz => Value::Time(i64::from_be_bytes(bytes.try_into().ok()?).checked_add(EPOCH)?),
         Kind::Other(_) => return None,
     })
 }

@@ -34,9 +34,7 @@ pub(super) fn translate(error: Error, who: &str) -> (SqlError, bool) {
             libsqlite3_sys::SQLITE_FULL | libsqlite3_sys::SQLITE_NOMEM => SqlError::unavailable(),
             libsqlite3_sys::SQLITE_TOOBIG => SqlError::TooLarge,
             libsqlite3_sys::SQLITE_AUTH => wall(),
-            libsqlite3_sys::SQLITE_READONLY => {
-                SqlError::Refused("a reading call cannot change anything".into())
-            }
+            libsqlite3_sys::SQLITE_READONLY => SqlError::Refused("a reading call cannot change anything".into()),
             _ if message.starts_with("not authorized") => wall(),
             _ => SqlError::Failed,
         },
@@ -62,9 +60,7 @@ fn wall() -> SqlError {
 
 /// `UNIQUE constraint failed: product.items.store_id, product.items.slug` and `CHECK constraint failed: price_positive`.
 fn constraint(kind: ConstraintKind, message: &str) -> SqlError {
-    let subject = message
-        .split_once("failed: ")
-        .map_or("", |(_, subject)| subject);
+    let subject = message.split_once("failed: ").map_or("", |(_, subject)| subject);
     let name = match kind {
         ConstraintKind::Check => subject.rsplit('.').next().unwrap_or(subject).to_owned(),
         _ => String::new(),
@@ -78,9 +74,5 @@ fn constraint(kind: ConstraintKind, message: &str) -> SqlError {
             .collect(),
         _ => Vec::new(),
     };
-    SqlError::Constraint(Constraint {
-        kind,
-        name,
-        columns,
-    })
+    SqlError::Constraint(Constraint { kind, name, columns })
 }

@@ -11,7 +11,9 @@ use futures_util::TryStreamExt;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous, SqliteValueRef,
 };
-use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either, Executor, Row as _, TypeInfo, ValueRef};
+use sqlx::{
+    Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either, Executor, Row as _, TypeInfo, ValueRef,
+};
 
 pub(super) use self::wall::Allowed;
 use self::wall::Guard;
@@ -46,11 +48,19 @@ impl SqliteOptions {
             .pragma("case_sensitive_like", "on")
             .statement_cache_capacity(CACHED_STATEMENTS)
             .disable_statement_logging();
-        let options = if self.reads_only { options } else { options.journal_mode(SqliteJournalMode::Wal) };
+        let options = if self.reads_only {
+            options
+        } else {
+            options.journal_mode(SqliteJournalMode::Wal)
+        };
         let opened = async {
             let mut inner = options.connect().await?;
             let guard = Guard::install(&mut inner.lock_handle().await?);
-            Ok(SqliteConnection { inner, guard, broken: false })
+            Ok(SqliteConnection {
+                inner,
+                guard,
+                broken: false,
+            })
         };
         opened.await.map_err(|error| error::translate(error, "kernel").0)
     }
@@ -89,10 +99,17 @@ impl SqliteConnection {
     }
 
     pub(super) async fn plugin(&mut self, statement: PluginStatement<'_>) -> Result<Answer, SqlError> {
-        let Checked::Sqlite { text, allowed } = statement.checked else { return Err(SqlError::Failed) };
+        let Checked::Sqlite { text, allowed } = statement.checked else {
+            return Err(SqlError::Failed);
+        };
         let prepared = statement.prepared;
         let mut arguments = SqliteArguments::default();
-        for (position, (argument, kind)) in statement.arguments.into_iter().zip(&prepared.argument_types).enumerate() {
+        for (position, (argument, kind)) in statement
+            .arguments
+            .into_iter()
+            .zip(&prepared.argument_types)
+            .enumerate()
+        {
             let argument = argument
                 .fit(*kind)
                 .map_err(|problem| SqlError::Arguments(format!("argument ${} {problem}", position + 1)))?;
@@ -102,7 +119,9 @@ impl SqliteConnection {
 
         let limits = statement.limits;
         self.guard.plugin(allowed, limits.deadline.into_std());
-        let mut results = self.inner.fetch_many(sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments));
+        let mut results = self
+            .inner
+            .fetch_many(sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments));
         let mut answer = AnswerWriter::new(&prepared.columns, limits.max_rows, limits.max_bytes);
         let mut affected = 0;
         let outcome = loop {
@@ -133,7 +152,8 @@ impl SqliteConnection {
     }
 
     pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
-        self.guard.plugin_without_deadline(&Arc::new(Allowed::new(&prepared.tables)));
+        self.guard
+            .plugin_without_deadline(&Arc::new(Allowed::new(&prepared.tables)));
         let query = sqlx::query_with(AssertSqlSafe(prepared.sqlite.as_str()), bind(&[Value::Int(store)])?);
         let outcome = self.inner.execute(query.persistent(false)).await;
         self.guard.kernel();

@@ -37,12 +37,17 @@ impl Allowed {
         let mut changed_plugins = Vec::new();
         // `kernel` is no plugin: whatever a list says, the kernel's tables are never opened here.
         for access in listed.iter().filter(|access| access.plugin != "kernel") {
-            *tables.entry(format!("{}.{}", access.plugin, access.table)).or_insert(false) |= access.writes;
+            *tables
+                .entry(format!("{}.{}", access.plugin, access.table))
+                .or_insert(false) |= access.writes;
             if access.writes {
                 changed_plugins.push(format!("{}.", access.plugin));
             }
         }
-        Self { tables, changed_plugins }
+        Self {
+            tables,
+            changed_plugins,
+        }
     }
 
     fn may_follow_foreign_key(&self, table: &str) -> bool {
@@ -77,15 +82,90 @@ const JSON_TABLES: [&str; 2] = ["json_each", "json_tree"];
 /// What the rewriter prints and what SQLite needs for it, sorted. Nothing that reads files, loads code, looks at the
 /// connection, or makes a long text from a short one.
 const FUNCTIONS: &[&str] = &[
-    "->", "->>", "abs", "avg", "ceil", "ceiling", "char", "coalesce", "concat", "concat_ws", "count", "cume_dist", "date",
-    "datetime", "dense_rank", "exp", "first_value", "floor", "glob", "group_concat", "hex", "ifnull", "iif", "instr",
-    "json", "json_array", "json_array_length", "json_error_position", "json_extract", "json_group_array",
-    "json_group_object", "json_insert", "json_object", "json_patch", "json_quote", "json_remove", "json_replace",
-    "json_set", "json_type", "json_valid", "julianday", "lag", "last_value", "lead", "length", "like", "ln", "log",
-    "lower", "ltrim", "max", "min", "mod", "nth_value", "ntile", "nullif", "octet_length", "percent_rank", "pow", "power",
-    "quote", "rank", "replace", "round", "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg", "substr",
-    "substring", "subtype", "sum", "time", "timediff", "total", "trim", "trunc", "typeof", "unhex", "unicode",
-    "unixepoch", "upper",
+    "->",
+    "->>",
+    "abs",
+    "avg",
+    "ceil",
+    "ceiling",
+    "char",
+    "coalesce",
+    "concat",
+    "concat_ws",
+    "count",
+    "cume_dist",
+    "date",
+    "datetime",
+    "dense_rank",
+    "exp",
+    "first_value",
+    "floor",
+    "glob",
+    "group_concat",
+    "hex",
+    "ifnull",
+    "iif",
+    "instr",
+    "json",
+    "json_array",
+    "json_array_length",
+    "json_error_position",
+    "json_extract",
+    "json_group_array",
+    "json_group_object",
+    "json_insert",
+    "json_object",
+    "json_patch",
+    "json_quote",
+    "json_remove",
+    "json_replace",
+    "json_set",
+    "json_type",
+    "json_valid",
+    "julianday",
+    "lag",
+    "last_value",
+    "lead",
+    "length",
+    "like",
+    "ln",
+    "log",
+    "lower",
+    "ltrim",
+    "max",
+    "min",
+    "mod",
+    "nth_value",
+    "ntile",
+    "nullif",
+    "octet_length",
+    "percent_rank",
+    "pow",
+    "power",
+    "quote",
+    "rank",
+    "replace",
+    "round",
+    "row_number",
+    "rtrim",
+    "sign",
+    "sqrt",
+    "strftime",
+    "string_agg",
+    "substr",
+    "substring",
+    "subtype",
+    "sum",
+    "time",
+    "timediff",
+    "total",
+    "trim",
+    "trunc",
+    "typeof",
+    "unhex",
+    "unicode",
+    "unixepoch",
+    "upper",
 ];
 
 /// The state that one connection's callbacks read. Written between statements by whoever holds the connection.
@@ -99,7 +179,11 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn install(handle: &mut LockedSqliteHandle<'_>) -> Arc<Self> {
-        let guard = Arc::new(Self { base: Instant::now(), deadline: AtomicU64::new(NEVER), allowed: Mutex::new(None) });
+        let guard = Arc::new(Self {
+            base: Instant::now(),
+            deadline: AtomicU64::new(NEVER),
+            allowed: Mutex::new(None),
+        });
         let clock = Arc::clone(&guard);
         handle.set_progress_handler(STEPS, move || clock.in_time());
         let database = handle.as_raw_handle().as_ptr();
@@ -121,7 +205,8 @@ impl Guard {
     pub(super) fn plugin(&self, allowed: &Arc<Allowed>, deadline: Instant) {
         *self.allowed.lock() = Some(Arc::clone(allowed));
         let micros = deadline.saturating_duration_since(self.base).as_micros();
-        self.deadline.store(u64::try_from(micros).unwrap_or(NEVER), Ordering::Relaxed);
+        self.deadline
+            .store(u64::try_from(micros).unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     /// The next statement is part of a plugin's migration.

@@ -15,7 +15,9 @@ impl Checker<'_> {
     /// Checks one expression. `want` is the kind that an argument, NULL or literal takes here; others keep their own.
     #[recursive::recursive]
     pub(super) fn expr(&mut self, expr: &ast::Expr, want: Option<ColumnType>) -> Result<Expr, Refusal> {
-        let checked = self.deeper(|checker| checker.node(expr, want)).map_err(|refusal| refusal.within(expr.span()))?;
+        let checked = self
+            .deeper(|checker| checker.node(expr, want))
+            .map_err(|refusal| refusal.within(expr.span()))?;
         match checked.weight <= HEAVIEST {
             true => Ok(checked),
             false => Err(Refusal::new(
@@ -32,7 +34,10 @@ impl Checker<'_> {
             E::Identifier(ident) => self.column(ident),
             E::CompoundIdentifier(parts) => match parts.as_slice() {
                 [table, column] => self.column_of(table, column),
-                _ => Err(Refusal::new(RefusalKind::UnknownName, format!("`{expr}` has too many parts: write table.column"))),
+                _ => Err(Refusal::new(
+                    RefusalKind::UnknownName,
+                    format!("`{expr}` has too many parts: write table.column"),
+                )),
             },
             E::Value(value) => self.value(value, want),
             E::Nested(inner) => self.expr(inner, want),
@@ -53,30 +58,65 @@ impl Checker<'_> {
             E::IsDistinctFrom(left, right) => self.distinct(left, right, false),
             E::IsNotDistinctFrom(left, right) => self.distinct(left, right, true),
             E::InList { expr, list, negated } => self.in_list(expr, list, *negated),
-            E::InSubquery { expr, subquery, negated } => self.in_query(expr, subquery, *negated),
-            E::Between { expr, negated, low, high } => self.between(expr, low, high, *negated),
+            E::InSubquery {
+                expr,
+                subquery,
+                negated,
+            } => self.in_query(expr, subquery, *negated),
+            E::Between {
+                expr,
+                negated,
+                low,
+                high,
+            } => self.between(expr, low, high, *negated),
             E::BinaryOp { left, op, right } => self.binary(expr, left, op, right, want),
             E::UnaryOp { op, expr } => self.unary(op, expr, want),
-            E::Like { negated, any, expr, pattern, escape_char } => {
+            E::Like {
+                negated,
+                any,
+                expr,
+                pattern,
+                escape_char,
+            } => {
                 refuse_if!(*any => "LIKE ANY is refused: write one LIKE per pattern");
                 self.like(expr, pattern, escape_char.as_deref(), *negated, false)
             }
-            E::ILike { negated, any, expr, pattern, escape_char } => {
+            E::ILike {
+                negated,
+                any,
+                expr,
+                pattern,
+                escape_char,
+            } => {
                 refuse_if!(*any => "ILIKE ANY is refused: write one ILIKE per pattern");
                 self.like(expr, pattern, escape_char.as_deref(), *negated, true)
             }
-            E::AnyOp { left, compare_op, right, is_some } => {
+            E::AnyOp {
+                left,
+                compare_op,
+                right,
+                is_some,
+            } => {
                 refuse_if!(*is_some => "SOME is refused: write = any(…)");
                 match compare_op {
                     BinaryOperator::Eq => self.in_array(left, right, false),
                     _ => Err(Refusal::not_allowed("any() goes with = only: value = any($1)")),
                 }
             }
-            E::AllOp { left, compare_op, right } => match compare_op {
+            E::AllOp {
+                left,
+                compare_op,
+                right,
+            } => match compare_op {
                 BinaryOperator::NotEq => self.in_array(left, right, true),
                 _ => Err(Refusal::not_allowed("all() goes with <> only: value <> all($1)")),
             },
-            E::Cast { kind, expr, data_type, format } => {
+            E::Cast {
+                kind,
+                expr,
+                data_type,
+                format,
+            } => {
                 refuse_if!(
                     !matches!(kind, ast::CastKind::Cast | ast::CastKind::DoubleColon) => "this cast is refused: write cast(value as type)",
                     format.is_some() => "CAST … FORMAT is refused: format values in the plugin",
@@ -87,28 +127,49 @@ impl Checker<'_> {
             }
             E::Function(function) => self.function(function, want),
             E::Substring { .. } | E::Trim { .. } | E::Position { .. } => self.special_function(expr),
-            E::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
-                self.case(operand.as_deref(), conditions, else_result.as_deref(), want)
-            }
+            E::Case {
+                case_token: _,
+                end_token: _,
+                operand,
+                conditions,
+                else_result,
+            } => self.case(operand.as_deref(), conditions, else_result.as_deref(), want),
             E::Exists { subquery, negated } => {
                 let query = self.query(subquery, &Want::default())?;
-                Ok(boolean(Node::Exists { negated: *negated, query: Box::new(query) }, false))
+                Ok(boolean(
+                    Node::Exists {
+                        negated: *negated,
+                        query: Box::new(query),
+                    },
+                    false,
+                ))
             }
             E::Subquery(query) => self.scalar(query, want),
-            E::Tuple(_) => Err(Refusal::not_allowed("a row value stands only in a comparison: (a, b) < ($1, $2)")),
-            E::Collate { .. } => Err(Refusal::not_allowed("COLLATE is refused: text compares by its bytes on both engines")),
-            E::Extract { .. } | E::AtTimeZone { .. } | E::Interval(_) => {
-                Err(Refusal::not_allowed("arithmetic with times is refused: compute the time in the plugin and pass it as an argument"))
+            E::Tuple(_) => Err(Refusal::not_allowed(
+                "a row value stands only in a comparison: (a, b) < ($1, $2)",
+            )),
+            E::Collate { .. } => Err(Refusal::not_allowed(
+                "COLLATE is refused: text compares by its bytes on both engines",
+            )),
+            E::Extract { .. } | E::AtTimeZone { .. } | E::Interval(_) => Err(Refusal::not_allowed(
+                "arithmetic with times is refused: compute the time in the plugin and pass it as an argument",
+            )),
+            E::Ceil { .. } | E::Floor { .. } => Err(Refusal::new(
+                RefusalKind::UnknownFunction,
+                "ceil and floor are not offered: use round, or compute in the plugin",
+            )),
+            E::SimilarTo { .. } | E::RLike { .. } => {
+                Err(Refusal::not_allowed("regular expressions are refused: use LIKE"))
             }
-            E::Ceil { .. } | E::Floor { .. } => {
-                Err(Refusal::new(RefusalKind::UnknownFunction, "ceil and floor are not offered: use round, or compute in the plugin"))
+            E::Array(_) => Err(Refusal::not_allowed(
+                "arrays are refused: pass a JSON array and write = any($1)",
+            )),
+            E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => Err(Refusal::not_allowed(
+                "grouping sets are refused: join several queries with UNION ALL",
+            )),
+            E::Wildcard(_) | E::QualifiedWildcard(..) => {
+                Err(Refusal::not_allowed("* stands only in a select list or count(*)"))
             }
-            E::SimilarTo { .. } | E::RLike { .. } => Err(Refusal::not_allowed("regular expressions are refused: use LIKE")),
-            E::Array(_) => Err(Refusal::not_allowed("arrays are refused: pass a JSON array and write = any($1)")),
-            E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => {
-                Err(Refusal::not_allowed("grouping sets are refused: join several queries with UNION ALL"))
-            }
-            E::Wildcard(_) | E::QualifiedWildcard(..) => Err(Refusal::not_allowed("* stands only in a select list or count(*)")),
             E::CompoundFieldAccess { .. }
             | E::JsonAccess { .. }
             | E::IsJson { .. }
@@ -141,7 +202,14 @@ impl Checker<'_> {
     fn distinct(&mut self, left: &ast::Expr, right: &ast::Expr, negated: bool) -> Result<Expr, Refusal> {
         let (left, right) = self.pair(left, right)?;
         comparable(&left, false)?;
-        Ok(boolean(Node::Distinct { negated, left: Box::new(left), right: Box::new(right) }, false))
+        Ok(boolean(
+            Node::Distinct {
+                negated,
+                left: Box::new(left),
+                right: Box::new(right),
+            },
+            false,
+        ))
     }
 
     fn in_list(&mut self, value: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Expr, Refusal> {
@@ -151,7 +219,14 @@ impl Checker<'_> {
         let value = alike.remove(0);
         comparable(&value, false)?;
         let nullable = value.nullable || list.iter().any(|item| item.nullable);
-        Ok(boolean(Node::InList { negated, value: Box::new(value), list }, nullable))
+        Ok(boolean(
+            Node::InList {
+                negated,
+                value: Box::new(value),
+                list,
+            },
+            nullable,
+        ))
     }
 
     fn in_query(&mut self, value: &ast::Expr, query: &ast::Query, negated: bool) -> Result<Expr, Refusal> {
@@ -173,29 +248,58 @@ impl Checker<'_> {
             comparable(&value, false)?;
             checked.push(value);
         }
-        Ok(boolean(Node::InQuery { negated, values: checked, query: Box::new(query) }, true))
+        Ok(boolean(
+            Node::InQuery {
+                negated,
+                values: checked,
+                query: Box::new(query),
+            },
+            true,
+        ))
     }
 
     fn in_array(&mut self, value: &ast::Expr, array: &ast::Expr, negated: bool) -> Result<Expr, Refusal> {
         let value = self.expr(value, None)?;
         if !matches!(value.kind, ColumnType::Text | ColumnType::Bigint) {
-            return Err(Refusal::wrong_type("any() and all() compare text or bigint with a JSON array of the same"));
+            return Err(Refusal::wrong_type(
+                "any() and all() compare text or bigint with a JSON array of the same",
+            ));
         }
         let array = self.expr_of(array, ColumnType::Jsonb, "the list in any() or all(), a JSON array,")?;
         if !matches!(array.node, Node::Argument(_)) {
-            return Err(Refusal::not_allowed("any() and all() take an argument: value = any($1)"));
+            return Err(Refusal::not_allowed(
+                "any() and all() take an argument: value = any($1)",
+            ));
         }
-        Ok(boolean(Node::InArray { negated, value: Box::new(value), array: Box::new(array) }, true))
+        Ok(boolean(
+            Node::InArray {
+                negated,
+                value: Box::new(value),
+                array: Box::new(array),
+            },
+            true,
+        ))
     }
 
-    fn between(&mut self, value: &ast::Expr, low: &ast::Expr, high: &ast::Expr, negated: bool) -> Result<Expr, Refusal> {
+    fn between(
+        &mut self,
+        value: &ast::Expr,
+        low: &ast::Expr,
+        high: &ast::Expr,
+        negated: bool,
+    ) -> Result<Expr, Refusal> {
         let mut alike = self.alike(&[value, low, high], None)?.into_iter();
         let (Some(value), Some(low), Some(high)) = (alike.next(), alike.next(), alike.next()) else {
             return Err(Refusal::new(RefusalKind::Proof, "BETWEEN has three parts"));
         };
         comparable(&value, true)?;
         let nullable = value.nullable || low.nullable || high.nullable;
-        let node = Node::Between { negated, value: Box::new(value), low: Box::new(low), high: Box::new(high) };
+        let node = Node::Between {
+            negated,
+            value: Box::new(value),
+            low: Box::new(low),
+            high: Box::new(high),
+        };
         Ok(boolean(node, nullable))
     }
 
@@ -209,7 +313,10 @@ impl Checker<'_> {
     ) -> Result<Expr, Refusal> {
         let escape = match escape {
             None => '\\',
-            Some(ast::Expr::Value(ast::ValueWithSpan { value: Value::SingleQuotedString(text), span: _ })) => {
+            Some(ast::Expr::Value(ast::ValueWithSpan {
+                value: Value::SingleQuotedString(text),
+                span: _,
+            })) => {
                 let mut letters = text.chars();
                 match (letters.next(), letters.next()) {
                     (Some(letter), None) if letter.is_ascii() => letter,
@@ -225,10 +332,23 @@ impl Checker<'_> {
             pattern = super::functions::lower(pattern);
         }
         let nullable = value.nullable || pattern.nullable;
-        Ok(boolean(Node::Like { negated, value: Box::new(value), pattern: Box::new(pattern), escape }, nullable))
+        Ok(boolean(
+            Node::Like {
+                negated,
+                value: Box::new(value),
+                pattern: Box::new(pattern),
+                escape,
+            },
+            nullable,
+        ))
     }
 
-    fn unary(&mut self, operator: &UnaryOperator, value: &ast::Expr, want: Option<ColumnType>) -> Result<Expr, Refusal> {
+    fn unary(
+        &mut self,
+        operator: &UnaryOperator,
+        value: &ast::Expr,
+        want: Option<ColumnType>,
+    ) -> Result<Expr, Refusal> {
         match operator {
             UnaryOperator::Not => {
                 let value = self.boolean(value)?;
@@ -244,9 +364,17 @@ impl Checker<'_> {
                     Node::Double(number) if !number.starts_with('-') => Node::Double(format!("-{number}")),
                     _ => Node::Negative(Box::new(value)),
                 };
-                Ok(Expr { node, kind, nullable, weight: 1 })
+                Ok(Expr {
+                    node,
+                    kind,
+                    nullable,
+                    weight: 1,
+                })
             }
-            _ => Err(Refusal::new(RefusalKind::UnknownFunction, format!("the operator {operator} is not offered"))),
+            _ => Err(Refusal::new(
+                RefusalKind::UnknownFunction,
+                format!("the operator {operator} is not offered"),
+            )),
         }
     }
 
@@ -275,7 +403,10 @@ impl Checker<'_> {
             B::StringConcat => self.concat(whole),
             B::Arrow => self.json_path(left, right, false),
             B::LongArrow => self.json_path(left, right, true),
-            _ => Err(Refusal::new(RefusalKind::UnknownFunction, format!("the operator {operator} is not offered"))),
+            _ => Err(Refusal::new(
+                RefusalKind::UnknownFunction,
+                format!("the operator {operator} is not offered"),
+            )),
         }
     }
 
@@ -300,7 +431,12 @@ impl Checker<'_> {
         }
         let nullable = parts.iter().any(|part| part.nullable);
         let weight = parts.iter().map(|part| part.weight).fold(0, u32::saturating_add);
-        Ok(Expr { node: Node::Concat(parts), kind: ColumnType::Text, nullable, weight })
+        Ok(Expr {
+            node: Node::Concat(parts),
+            kind: ColumnType::Text,
+            nullable,
+            weight,
+        })
     }
 
     fn compare(&mut self, left: &ast::Expr, operator: Comparison, right: &ast::Expr) -> Result<Expr, Refusal> {
@@ -310,12 +446,21 @@ impl Checker<'_> {
         let (left, right) = self.pair(left, right)?;
         comparable(&left, operator.orders())?;
         let nullable = left.nullable || right.nullable;
-        Ok(boolean(Node::Compare { operator, left: Box::new(left), right: Box::new(right) }, nullable))
+        Ok(boolean(
+            Node::Compare {
+                operator,
+                left: Box::new(left),
+                right: Box::new(right),
+            },
+            nullable,
+        ))
     }
 
     fn compare_rows(&mut self, left: &[ast::Expr], operator: Comparison, right: &[ast::Expr]) -> Result<Expr, Refusal> {
         if left.len() != right.len() || left.len() < 2 {
-            return Err(Refusal::wrong_type("the two rows of a comparison need the same number of values, at least two"));
+            return Err(Refusal::wrong_type(
+                "the two rows of a comparison need the same number of values, at least two",
+            ));
         }
         let (mut lefts, mut rights) = (Vec::new(), Vec::new());
         for (left, right) in left.iter().zip(right) {
@@ -324,7 +469,14 @@ impl Checker<'_> {
             lefts.push(left);
             rights.push(right);
         }
-        Ok(boolean(Node::CompareRows { operator, left: lefts, right: rights }, true))
+        Ok(boolean(
+            Node::CompareRows {
+                operator,
+                left: lefts,
+                right: rights,
+            },
+            true,
+        ))
     }
 
     fn arithmetic(
@@ -342,12 +494,23 @@ impl Checker<'_> {
         let (left, right) = (number(left)?, number(right)?);
         let divides = matches!(operator, Arithmetic::Divide | Arithmetic::Remainder);
         if operator == Arithmetic::Remainder && left.kind == ColumnType::Double {
-            return Err(Refusal::wrong_type("% takes bigint: the engines differ on double precision"));
+            return Err(Refusal::wrong_type(
+                "% takes bigint: the engines differ on double precision",
+            ));
         }
         // Division by zero is NULL on both engines.
         let nullable = left.nullable || right.nullable || divides;
         let kind = left.kind;
-        Ok(Expr { node: Node::Arithmetic { operator, left: Box::new(left), right: Box::new(right) }, kind, nullable, weight: 1 })
+        Ok(Expr {
+            node: Node::Arithmetic {
+                operator,
+                left: Box::new(left),
+                right: Box::new(right),
+            },
+            kind,
+            nullable,
+            weight: 1,
+        })
     }
 
     /// `a -> 'b' ->> 'c'` is one path: keys are constants, so that they cannot carry path syntax.
@@ -356,16 +519,27 @@ impl Checker<'_> {
         let base = self.expr_of(left, ColumnType::Jsonb, "the value before -> or ->>")?;
         let weight = base.weight;
         let (base, mut path) = match base.node {
-            Node::JsonPath { base, path, as_text: false } => (base, path),
+            Node::JsonPath {
+                base,
+                path,
+                as_text: false,
+            } => (base, path),
             _ => (Box::new(base), Vec::new()),
         };
         path.push(step);
         // It prints more than once.
         if as_text && !matches!(base.node, Node::Column { .. } | Node::Excluded(_) | Node::Argument(_)) {
-            return Err(Refusal::not_allowed("->> reads a column or an argument: select the value in a subquery first"));
+            return Err(Refusal::not_allowed(
+                "->> reads a column or an argument: select the value in a subquery first",
+            ));
         }
         let kind = if as_text { ColumnType::Text } else { ColumnType::Jsonb };
-        Ok(Expr { node: Node::JsonPath { base, path, as_text }, kind, nullable: true, weight })
+        Ok(Expr {
+            node: Node::JsonPath { base, path, as_text },
+            kind,
+            nullable: true,
+            weight,
+        })
     }
 
     fn case(
@@ -400,13 +574,30 @@ impl Checker<'_> {
         let kind = results.first().map_or(ColumnType::Text, |result| result.kind);
         let otherwise = otherwise.and_then(|_| results.pop()).map(Box::new);
         let arms = conditions.into_iter().zip(results).collect();
-        Ok(Expr { node: Node::Case { operand, arms, otherwise }, kind, nullable, weight })
+        Ok(Expr {
+            node: Node::Case {
+                operand,
+                arms,
+                otherwise,
+            },
+            kind,
+            nullable,
+            weight,
+        })
     }
 
     fn scalar(&mut self, query: &ast::Query, want: Option<ColumnType>) -> Result<Expr, Refusal> {
-        let query = self.query(query, &Want { kinds: want.into_iter().collect() })?;
+        let query = self.query(
+            query,
+            &Want {
+                kinds: want.into_iter().collect(),
+            },
+        )?;
         let [column] = query.columns.as_slice() else {
-            return Err(Refusal::wrong_type(format!("a subquery used as a value has one column, and this has {}", query.columns.len())));
+            return Err(Refusal::wrong_type(format!(
+                "a subquery used as a value has one column, and this has {}",
+                query.columns.len()
+            )));
         };
         // PostgreSQL fails on a second row and SQLite takes the first that it meets.
         if !self.at_most_one_row(&query) {
@@ -415,16 +606,32 @@ impl Checker<'_> {
             ));
         }
         let (kind, weight) = (column.kind, column.weight);
-        Ok(Expr { node: Node::Scalar(Box::new(query)), kind, nullable: true, weight })
+        Ok(Expr {
+            node: Node::Scalar(Box::new(query)),
+            kind,
+            nullable: true,
+            weight,
+        })
     }
 }
 
 fn boolean(node: Node, nullable: bool) -> Expr {
-    Expr { node, kind: ColumnType::Boolean, nullable, weight: 1 }
+    Expr {
+        node,
+        kind: ColumnType::Boolean,
+        nullable,
+        weight: 1,
+    }
 }
 
 fn is_null(value: Expr, negated: bool) -> Expr {
-    boolean(Node::IsNull { negated, value: Box::new(value) }, false)
+    boolean(
+        Node::IsNull {
+            negated,
+            value: Box::new(value),
+        },
+        false,
+    )
 }
 
 /// The operands of `a op b op c`, first to last.
@@ -445,9 +652,9 @@ fn operands<'e>(whole: &'e ast::Expr, operator: &BinaryOperator) -> Vec<&'e ast:
 /// What `=` (or with `ordered` also `<`) means the same for on both engines.
 pub(super) fn comparable(value: &Expr, ordered: bool) -> Result<(), Refusal> {
     match value.kind {
-        ColumnType::Jsonb => {
-            Err(Refusal::wrong_type("jsonb cannot be compared, sorted or grouped: take a field of it with ->> first"))
-        }
+        ColumnType::Jsonb => Err(Refusal::wrong_type(
+            "jsonb cannot be compared, sorted or grouped: take a field of it with ->> first",
+        )),
         ColumnType::Bytea if ordered => Err(Refusal::wrong_type("bytea has no order that both engines share")),
         _ => Ok(()),
     }
@@ -456,21 +663,26 @@ pub(super) fn comparable(value: &Expr, ordered: bool) -> Result<(), Refusal> {
 pub(super) fn number(value: Expr) -> Result<Expr, Refusal> {
     match value.kind {
         ColumnType::Bigint | ColumnType::Double => Ok(value),
-        ColumnType::Timestamptz => {
-            Err(Refusal::wrong_type("arithmetic with times is refused: compute the time in the plugin and pass it as an argument"))
-        }
-        other => Err(Refusal::wrong_type(format!("arithmetic takes numbers, and this is {}", other.sql()))),
+        ColumnType::Timestamptz => Err(Refusal::wrong_type(
+            "arithmetic with times is refused: compute the time in the plugin and pass it as an argument",
+        )),
+        other => Err(Refusal::wrong_type(format!(
+            "arithmetic takes numbers, and this is {}",
+            other.sql()
+        ))),
     }
 }
 
 /// A constant key or position of a JSON path.
 pub(super) fn json_step(expr: &ast::Expr) -> Result<JsonStep, Refusal> {
     let constant = || Refusal::not_allowed("a JSON path takes constant keys: data ->> 'key', or a position from 0");
-    let ast::Expr::Value(value) = expr else { return Err(constant()) };
+    let ast::Expr::Value(value) = expr else {
+        return Err(constant());
+    };
     match &value.value {
-        Value::SingleQuotedString(key) if key.contains(['"', '\\']) || key.chars().any(char::is_control) => {
-            Err(Refusal::not_allowed("a JSON key may not contain quotes, backslashes or control characters"))
-        }
+        Value::SingleQuotedString(key) if key.contains(['"', '\\']) || key.chars().any(char::is_control) => Err(
+            Refusal::not_allowed("a JSON key may not contain quotes, backslashes or control characters"),
+        ),
         Value::SingleQuotedString(key) => Ok(JsonStep::Key(key.clone())),
         Value::Number(digits, false) => digits.parse().map(JsonStep::Index).map_err(|_| constant()),
         _ => Err(constant()),

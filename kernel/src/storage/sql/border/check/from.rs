@@ -7,8 +7,9 @@ use super::super::names;
 use super::super::parse;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::tree::{Comparison, Expr, From, Id, Join, Node, Query, Source};
-use super::query::{Want, renamed};
+use super::query::Want;
 use super::scope::{Visible, VisibleColumn, columns_of};
+use super::with::renamed;
 use super::{Checker, MOST_SOURCES, types};
 
 impl Checker<'_> {
@@ -18,7 +19,12 @@ impl Checker<'_> {
         for TableWithJoins { relation, joins } in list {
             let source = self.factor(relation)?;
             self.join(&mut from, &mut tables, source, None, false)?;
-            for ast::Join { relation, global, join_operator } in joins {
+            for ast::Join {
+                relation,
+                global,
+                join_operator,
+            } in joins
+            {
                 refuse_if!(*global => "GLOBAL JOIN is refused");
                 let source = self.factor(relation)?;
                 let (constraint, left) = match join_operator {
@@ -26,10 +32,14 @@ impl Checker<'_> {
                     JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (Some(on), true),
                     JoinOperator::CrossJoin(JoinConstraint::None) => (None, false),
                     JoinOperator::Right(_) | JoinOperator::RightOuter(_) => {
-                        return Err(Refusal::not_allowed("RIGHT JOIN is refused: turn the tables round and write LEFT JOIN"));
+                        return Err(Refusal::not_allowed(
+                            "RIGHT JOIN is refused: turn the tables round and write LEFT JOIN",
+                        ));
                     }
                     JoinOperator::FullOuter(_) => {
-                        return Err(Refusal::not_allowed("FULL JOIN is refused: join two LEFT JOINs with UNION ALL"));
+                        return Err(Refusal::not_allowed(
+                            "FULL JOIN is refused: join two LEFT JOINs with UNION ALL",
+                        ));
                     }
                     JoinOperator::CrossJoin(_)
                     | JoinOperator::Semi(_)
@@ -44,7 +54,9 @@ impl Checker<'_> {
                     | JoinOperator::StraightJoin(_)
                     | JoinOperator::ArrayJoin
                     | JoinOperator::LeftArrayJoin
-                    | JoinOperator::InnerArrayJoin => return Err(Refusal::not_allowed("joins are JOIN, LEFT JOIN and CROSS JOIN")),
+                    | JoinOperator::InnerArrayJoin => {
+                        return Err(Refusal::not_allowed("joins are JOIN, LEFT JOIN and CROSS JOIN"));
+                    }
                 };
                 self.join(&mut from, &mut tables, source, constraint, left)?;
             }
@@ -63,7 +75,10 @@ impl Checker<'_> {
         if tables.iter().any(|other| other.written == table.written) {
             return Err(Refusal::new(
                 RefusalKind::AmbiguousName,
-                format!("two tables of this FROM are called {}: give one an alias", table.written),
+                format!(
+                    "two tables of this FROM are called {}: give one an alias",
+                    table.written
+                ),
             ));
         }
         let id = table.id;
@@ -76,7 +91,9 @@ impl Checker<'_> {
                 // Within its own ON a left-joined row is there.
                 tables.push(table);
                 let on = self.on(constraint, tables)?;
-                table = tables.pop().ok_or_else(|| Refusal::new(RefusalKind::Proof, "scopes do not nest"))?;
+                table = tables
+                    .pop()
+                    .ok_or_else(|| Refusal::new(RefusalKind::Proof, "scopes do not nest"))?;
                 table.outer_joined = left;
                 tables.push(table);
                 if left { Join::Left(on) } else { Join::Inner(on) }
@@ -90,7 +107,11 @@ impl Checker<'_> {
         match constraint {
             JoinConstraint::On(condition) => {
                 let visible = std::mem::take(tables);
-                let frame = super::Frame { tables: visible, phase: super::scope::Phase::Rows, aggregated: false };
+                let frame = super::Frame {
+                    tables: visible,
+                    phase: super::scope::Phase::Rows,
+                    aggregated: false,
+                };
                 let (condition, frame) = self.within(frame, |checker| checker.boolean(condition))?;
                 *tables = frame.tables;
                 Ok(condition)
@@ -100,7 +121,12 @@ impl Checker<'_> {
                 for column in columns {
                     equal.push(using(names::single("the column", column)?, tables)?);
                 }
-                Ok(Expr { node: Node::All(equal), kind: ColumnType::Boolean, nullable: true, weight: 1 })
+                Ok(Expr {
+                    node: Node::All(equal),
+                    kind: ColumnType::Boolean,
+                    nullable: true,
+                    weight: 1,
+                })
             }
             JoinConstraint::Natural => Err(Refusal::not_allowed("NATURAL JOIN is refused: write ON a.id = b.a_id")),
             JoinConstraint::None => Err(Refusal::not_allowed("JOIN needs ON: for all pairs write CROSS JOIN")),
@@ -110,7 +136,10 @@ impl Checker<'_> {
     fn factor(&mut self, factor: &TableFactor) -> Result<(Source, Visible), Refusal> {
         self.sources += 1;
         if self.sources > MOST_SOURCES {
-            return Err(Refusal::new(RefusalKind::TooLarge, format!("a statement reads at most {MOST_SOURCES} tables")));
+            return Err(Refusal::new(
+                RefusalKind::TooLarge,
+                format!("a statement reads at most {MOST_SOURCES} tables"),
+            ));
         }
         match factor {
             TableFactor::Table {
@@ -142,30 +171,45 @@ impl Checker<'_> {
                     }
                 }
             }
-            TableFactor::Function { lateral, name, args, with_ordinality, alias } => {
+            TableFactor::Function {
+                lateral,
+                name,
+                args,
+                with_ordinality,
+                alias,
+            } => {
                 refuse_if!(
                     *lateral => "LATERAL is refused: use a correlated subquery in the select list",
                     *with_ordinality => "WITH ORDINALITY is refused: put the position into the JSON rows",
                 );
                 self.table_function(name, args, alias.as_ref())
             }
-            TableFactor::Derived { lateral, subquery, alias, sample } => {
+            TableFactor::Derived {
+                lateral,
+                subquery,
+                alias,
+                sample,
+            } => {
                 refuse_if!(
                     *lateral => "LATERAL is refused: use a correlated subquery in the select list",
                     sample.is_some() => "TABLESAMPLE is refused",
                 );
                 let Some(alias) = alias else {
-                    return Err(Refusal::not_allowed("a subquery in FROM needs an alias: (select …) as name"));
+                    return Err(Refusal::not_allowed(
+                        "a subquery in FROM needs an alias: (select …) as name",
+                    ));
                 };
                 let query = self.query(subquery, &Want::default())?;
                 let (id, columns) = (self.name(), columns_of(&query.columns));
                 let (written, columns) = aliased(alias, columns)?;
                 Ok((Source::Query(Box::new(query)), Visible::new(written, id, columns)))
             }
-            TableFactor::NestedJoin { .. } => {
-                Err(Refusal::not_allowed("parentheses around joins are refused: write the joins one after the other"))
-            }
-            TableFactor::UNNEST { .. } => Err(Refusal::not_allowed("unnest is refused: pass a JSON array and use json_rows")),
+            TableFactor::NestedJoin { .. } => Err(Refusal::not_allowed(
+                "parentheses around joins are refused: write the joins one after the other",
+            )),
+            TableFactor::UNNEST { .. } => Err(Refusal::not_allowed(
+                "unnest is refused: pass a JSON array and use json_rows",
+            )),
             TableFactor::TableFunction { .. }
             | TableFactor::JsonTable { .. }
             | TableFactor::OpenJsonTable { .. }
@@ -174,9 +218,9 @@ impl Checker<'_> {
             | TableFactor::UnpivotExpr { .. }
             | TableFactor::MatchRecognize { .. }
             | TableFactor::XmlTable { .. }
-            | TableFactor::SemanticView { .. } => {
-                Err(Refusal::not_allowed("FROM reads the plugin's tables, granted views, subqueries and json_rows"))
-            }
+            | TableFactor::SemanticView { .. } => Err(Refusal::not_allowed(
+                "FROM reads the plugin's tables, granted views, subqueries and json_rows",
+            )),
         }
     }
 
@@ -200,7 +244,10 @@ impl Checker<'_> {
                 self.own_table(table, &names::written(table), alias)
             }
             [plugin, view] if name.0.len() == 2 => self.foreign_view(plugin, view, alias),
-            _ => Err(Refusal::new(RefusalKind::UnknownName, format!("there is no table {name}"))),
+            _ => Err(Refusal::new(
+                RefusalKind::UnknownName,
+                format!("there is no table {name}"),
+            )),
         }
     }
 
@@ -212,16 +259,31 @@ impl Checker<'_> {
     ) -> Result<(Source, Visible), Refusal> {
         let id = self.name();
         let schema = self.schema;
-        let table = schema.table(written).ok_or_else(|| self.no_table(written).within(ident.span))?;
+        let table = schema
+            .table(written)
+            .ok_or_else(|| self.no_table(written).within(ident.span))?;
         self.touches(&schema.plugin, written, false);
         let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
-        let source = Source::Slice { plugin: schema.plugin.clone(), table: written.to_owned(), columns };
+        let source = Source::Slice {
+            plugin: schema.plugin.clone(),
+            table: written.to_owned(),
+            columns,
+        };
         let (written, columns) = or_aliased(alias, written.to_owned(), recorded(table))?;
-        Ok((source, Visible { lockable: true, ..Visible::new(written, id, columns) }))
+        Ok((
+            source,
+            Visible {
+                lockable: true,
+                ..Visible::new(written, id, columns)
+            },
+        ))
     }
 
     pub(super) fn no_table(&self, name: &str) -> Refusal {
-        Refusal::new(RefusalKind::UnknownName, format!("plugin {} has no table {name}", self.schema.plugin))
+        Refusal::new(
+            RefusalKind::UnknownName,
+            format!("plugin {} has no table {name}", self.schema.plugin),
+        )
     }
 
     /// Another plugin's exported view: its text, checked against its owner's schema, sliced like everything else.
@@ -265,7 +327,10 @@ impl Checker<'_> {
         refuse_if!(self.locks => "a view locks no rows");
         for (index, column) in query.columns.iter().enumerate() {
             if query.columns[..index].iter().any(|other| other.name == column.name) {
-                return Err(Refusal::new(RefusalKind::AmbiguousName, format!("the view has two columns {}", column.name)));
+                return Err(Refusal::new(
+                    RefusalKind::AmbiguousName,
+                    format!("the view has two columns {}", column.name),
+                ));
             }
         }
         Ok(query)
@@ -286,12 +351,21 @@ impl Checker<'_> {
             ));
         }
         let usage = || Refusal::not_allowed("write json_rows($1) as r(name type, …)");
-        let ([FunctionArg::Unnamed(FunctionArgExpr::Expr(rows))], Some(alias)) = (args, alias) else { return Err(usage()) };
-        let rows = self.within_rows(Vec::new(), |checker| checker.expr_of(rows, ColumnType::Jsonb, "the argument of json_rows"))?;
+        let ([FunctionArg::Unnamed(FunctionArgExpr::Expr(rows))], Some(alias)) = (args, alias) else {
+            return Err(usage());
+        };
+        let rows = self.within_rows(Vec::new(), |checker| {
+            checker.expr_of(rows, ColumnType::Jsonb, "the argument of json_rows")
+        })?;
         if !matches!(rows.node, Node::Argument(_)) {
             return Err(usage());
         }
-        let ast::TableAlias { explicit: _, name, columns, at } = alias;
+        let ast::TableAlias {
+            explicit: _,
+            name,
+            columns,
+            at,
+        } = alias;
         refuse_if!(at.is_some() => "AT after a name is refused");
         let mut kinds: Vec<(String, ColumnType)> = Vec::new();
         for ast::TableAliasColumnDef { name, data_type } in columns {
@@ -343,7 +417,12 @@ pub(super) fn recorded(table: &super::super::schema::Table) -> Vec<VisibleColumn
 }
 
 fn aliased(alias: &ast::TableAlias, columns: Vec<VisibleColumn>) -> Result<(String, Vec<VisibleColumn>), Refusal> {
-    let ast::TableAlias { explicit: _, name, columns: given, at } = alias;
+    let ast::TableAlias {
+        explicit: _,
+        name,
+        columns: given,
+        at,
+    } = alias;
     refuse_if!(at.is_some() => "AT after a name is refused");
     let written = names::written(name);
     let columns = renamed(columns, given, &written)?;
@@ -368,7 +447,12 @@ fn using(column: &ast::Ident, tables: &[Visible]) -> Result<Expr, Refusal> {
         return Err(Refusal::new(RefusalKind::Proof, "a join has two sides"));
     };
     let of = |tables: &[&Visible]| -> Vec<Expr> {
-        tables.iter().flat_map(|table| table.all()).filter(|(written, _)| *written == name).map(|(_, value)| value).collect()
+        tables
+            .iter()
+            .flat_map(|table| table.all())
+            .filter(|(written, _)| *written == name)
+            .map(|(_, value)| value)
+            .collect()
     };
     let lefts = of(&left.iter().collect::<Vec<_>>());
     let rights = of(&[right]);

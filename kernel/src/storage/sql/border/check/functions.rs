@@ -1,14 +1,16 @@
 //! The functions that plugin SQL has. One that is not in these two tables does not exist.
 
-use sqlparser::ast::{self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments};
+use sqlparser::ast::{
+    self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
+};
 
 use super::super::ColumnType::{self, Bigint, Boolean, Double, Jsonb, Text, Timestamptz};
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::tree::{Aggregate, AggregateFunction, Expr, Function, Node, Window};
+use super::Checker;
 use super::expr::{comparable, json_step, number};
 use super::scope::Phase;
-use super::Checker;
 
 fn scalar(name: &str) -> Option<Function> {
     Some(match name {
@@ -77,7 +79,16 @@ fn instead(name: &str) -> &'static str {
 
 impl Checker<'_> {
     pub(super) fn function(&mut self, function: &ast::Function, want: Option<ColumnType>) -> Result<Expr, Refusal> {
-        let ast::Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } = function;
+        let ast::Function {
+            name,
+            uses_odbc_syntax,
+            parameters,
+            args,
+            within_group,
+            filter,
+            null_treatment,
+            over,
+        } = function;
         let written = match name.0.as_slice() {
             [ast::ObjectNamePart::Identifier(ident)] => names::written(ident),
             _ => name.to_string().to_ascii_lowercase(),
@@ -103,7 +114,11 @@ impl Checker<'_> {
         );
         let arguments = match args {
             FunctionArguments::None => Vec::new(),
-            FunctionArguments::Subquery(_) => return Err(Refusal::not_allowed(format!("{written}(select …) is refused: add parentheses"))),
+            FunctionArguments::Subquery(_) => {
+                return Err(Refusal::not_allowed(format!(
+                    "{written}(select …) is refused: add parentheses"
+                )));
+            }
             FunctionArguments::List(list) => {
                 refuse_if!(
                     list.duplicate_treatment.is_some() => format!("DISTINCT goes with an aggregate, and {written} is none"),
@@ -118,7 +133,13 @@ impl Checker<'_> {
     /// The forms that SQL spells with keywords: `substring(x from 1 for 2)`, `trim(both ' ' from x)`.
     pub(super) fn special_function(&mut self, expr: &ast::Expr) -> Result<Expr, Refusal> {
         match expr {
-            ast::Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
+            ast::Expr::Substring {
+                expr,
+                substring_from,
+                substring_for,
+                special: _,
+                shorthand: _,
+            } => {
                 let Some(from) = substring_from else {
                     return Err(Refusal::not_allowed("substring needs its start: substr(text, 1, 10)"));
                 };
@@ -126,7 +147,12 @@ impl Checker<'_> {
                 arguments.extend(substring_for.as_deref());
                 self.call(Function::Substr, "substr", &arguments, None)
             }
-            ast::Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
+            ast::Expr::Trim {
+                trim_where,
+                trim_what,
+                expr,
+                trim_characters,
+            } => {
                 refuse_if!(
                     trim_where.is_some() || trim_what.is_some() => "trim(… from …) is refused: write trim(text, characters), ltrim or rtrim",
                 );
@@ -148,7 +174,10 @@ impl Checker<'_> {
     ) -> Result<Expr, Refusal> {
         let count = |allowed: std::ops::RangeInclusive<usize>| match allowed.contains(&written.len()) {
             true => Ok(()),
-            false => Err(Refusal::wrong_type(format!("{name} does not take {} arguments", written.len()))),
+            false => Err(Refusal::wrong_type(format!(
+                "{name} does not take {} arguments",
+                written.len()
+            ))),
         };
         let (arguments, kind) = match function {
             Function::Now => {
@@ -173,7 +202,10 @@ impl Checker<'_> {
                 count(1..=1)?;
                 let value = self.expr(written[0], Some(Text))?;
                 if !matches!(value.kind, Text | ColumnType::Bytea) {
-                    return Err(Refusal::wrong_type(format!("length takes text or bytea, and this is {}", value.kind.sql())));
+                    return Err(Refusal::wrong_type(format!(
+                        "length takes text or bytea, and this is {}",
+                        value.kind.sql()
+                    )));
                 }
                 (vec![value], Bigint)
             }
@@ -186,7 +218,9 @@ impl Checker<'_> {
                 let arguments = self.texts(name, written)?;
                 // Each letter may become the replacement: a long one would multiply a text in the database's memory.
                 if !matches!(&arguments[2].node, Node::Text(text) if text.len() <= 64) {
-                    return Err(Refusal::not_allowed("the replacement in replace is a constant of at most 64 bytes"));
+                    return Err(Refusal::not_allowed(
+                        "the replacement in replace is a constant of at most 64 bytes",
+                    ));
                 }
                 (arguments, Text)
             }
@@ -235,7 +269,9 @@ impl Checker<'_> {
             }
             Function::JsonObject => {
                 if !written.len().is_multiple_of(2) {
-                    return Err(Refusal::wrong_type("json_object takes pairs: json_object('key', value, …)"));
+                    return Err(Refusal::wrong_type(
+                        "json_object takes pairs: json_object('key', value, …)",
+                    ));
                 }
                 count(0..=100)?;
                 let mut arguments = Vec::with_capacity(written.len());
@@ -265,7 +301,13 @@ impl Checker<'_> {
             }
             Function::JsonRemove => {
                 count(2..=2)?;
-                (vec![self.expr_of(written[0], Jsonb, "the first argument of json_remove")?, self.json_key(written[1])?], Jsonb)
+                (
+                    vec![
+                        self.expr_of(written[0], Jsonb, "the first argument of json_remove")?,
+                        self.json_key(written[1])?,
+                    ],
+                    Jsonb,
+                )
             }
         };
         Ok(called(function, arguments, kind))
@@ -273,7 +315,10 @@ impl Checker<'_> {
 
     fn texts(&mut self, name: &str, written: &[&ast::Expr]) -> Result<Vec<Expr>, Refusal> {
         let what = format!("the argument of {name}");
-        written.iter().map(|argument| self.expr_of(argument, Text, &what)).collect()
+        written
+            .iter()
+            .map(|argument| self.expr_of(argument, Text, &what))
+            .collect()
     }
 
     fn json_key(&mut self, key: &ast::Expr) -> Result<Expr, Refusal> {
@@ -304,29 +349,54 @@ impl Checker<'_> {
         over: Option<&ast::WindowType>,
     ) -> Result<Expr, Refusal> {
         let FunctionArguments::List(list) = args else {
-            return Err(Refusal::wrong_type(format!("{name} takes its arguments in parentheses")));
+            return Err(Refusal::wrong_type(format!(
+                "{name} takes its arguments in parentheses"
+            )));
         };
         let phase = self.phase();
         match (over.is_some(), phase) {
             (true, Phase::Output) | (false, Phase::Output | Phase::Groups) => {}
-            (_, Phase::Argument) => return Err(Refusal::new(RefusalKind::Grouping, format!("{name} stands inside another aggregate"))),
-            (true, _) => return Err(Refusal::new(RefusalKind::Grouping, format!("{name}(…) over stands only in the select list and ORDER BY"))),
+            (_, Phase::Argument) => {
+                return Err(Refusal::new(
+                    RefusalKind::Grouping,
+                    format!("{name} stands inside another aggregate"),
+                ));
+            }
+            (true, _) => {
+                return Err(Refusal::new(
+                    RefusalKind::Grouping,
+                    format!("{name}(…) over stands only in the select list and ORDER BY"),
+                ));
+            }
             (false, Phase::Rows) => {
-                return Err(Refusal::new(RefusalKind::Grouping, format!("the aggregate {name} cannot stand here: use HAVING or a subquery")));
+                return Err(Refusal::new(
+                    RefusalKind::Grouping,
+                    format!("the aggregate {name} cannot stand here: use HAVING or a subquery"),
+                ));
             }
         }
         if function.needs_window() && over.is_none() {
             return Err(Refusal::not_allowed(format!("{name} needs OVER (…)")));
         }
-        let ast::FunctionArgumentList { duplicate_treatment, args, clauses } = list;
+        let ast::FunctionArgumentList {
+            duplicate_treatment,
+            args,
+            clauses,
+        } = list;
         let distinct = matches!(duplicate_treatment, Some(DuplicateTreatment::Distinct));
         let inside = if over.is_some() { Phase::Groups } else { Phase::Argument };
         let (arguments, order, filter) = self.in_phase(inside, |checker| {
             let arguments = checker.aggregate_arguments(function, name, args)?;
             let order = match clauses.as_slice() {
                 [] => Vec::new(),
-                [FunctionArgumentClause::OrderBy(keys)] if takes_order(function) => checker.sort_keys(keys, "an aggregate")?,
-                _ => return Err(Refusal::not_allowed(format!("{name} takes no such clause in its parentheses"))),
+                [FunctionArgumentClause::OrderBy(keys)] if takes_order(function) => {
+                    checker.sort_keys(keys, "an aggregate")?
+                }
+                _ => {
+                    return Err(Refusal::not_allowed(format!(
+                        "{name} takes no such clause in its parentheses"
+                    )));
+                }
             };
             let filter = filter.map(|filter| checker.boolean(filter)).transpose()?;
             Ok((arguments, order, filter))
@@ -346,12 +416,32 @@ impl Checker<'_> {
             self.mark_aggregated(name, &arguments, filter.as_ref())?;
         }
         let (kind, nullable) = answers(function, &arguments);
-        let weight = arguments.iter().map(|argument| argument.weight).fold(1, u32::saturating_add);
-        let aggregate = Aggregate { function, arguments, distinct, order, filter, over };
-        Ok(Expr { node: Node::Aggregate(Box::new(aggregate)), kind, nullable, weight })
+        let weight = arguments
+            .iter()
+            .map(|argument| argument.weight)
+            .fold(1, u32::saturating_add);
+        let aggregate = Aggregate {
+            function,
+            arguments,
+            distinct,
+            order,
+            filter,
+            over,
+        };
+        Ok(Expr {
+            node: Node::Aggregate(Box::new(aggregate)),
+            kind,
+            nullable,
+            weight,
+        })
     }
 
-    fn aggregate_arguments(&mut self, function: AggregateFunction, name: &str, args: &[FunctionArg]) -> Result<Vec<Expr>, Refusal> {
+    fn aggregate_arguments(
+        &mut self,
+        function: AggregateFunction,
+        name: &str,
+        args: &[FunctionArg],
+    ) -> Result<Vec<Expr>, Refusal> {
         if let (AggregateFunction::Count, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]) = (function, args) {
             return Ok(Vec::new());
         }
@@ -362,9 +452,14 @@ impl Checker<'_> {
             _ => 1,
         };
         if args.len() != counted {
-            return Err(Refusal::wrong_type(format!("{name} takes {counted} arguments here, not {}", args.len())));
+            return Err(Refusal::wrong_type(format!(
+                "{name} takes {counted} arguments here, not {}",
+                args.len()
+            )));
         }
-        let Some(first) = args.first() else { return Ok(Vec::new()) };
+        let Some(first) = args.first() else {
+            return Ok(Vec::new());
+        };
         let value = match function {
             AggregateFunction::Average => self.expr_of(first, Double, "the argument of avg")?,
             AggregateFunction::Sum => self.expr(first, None).and_then(number)?,
@@ -375,7 +470,9 @@ impl Checker<'_> {
                 let value = self.expr(first, None)?;
                 comparable(&value, true)?;
                 if value.kind == Boolean {
-                    return Err(Refusal::wrong_type(format!("{name} of a boolean: use bool_and or bool_or")));
+                    return Err(Refusal::wrong_type(format!(
+                        "{name} of a boolean: use bool_and or bool_or"
+                    )));
                 }
                 value
             }
@@ -393,8 +490,16 @@ impl Checker<'_> {
     }
 
     fn window(&mut self, over: &ast::WindowType) -> Result<Window, Refusal> {
-        let ast::WindowType::WindowSpec(ast::WindowSpec { window_name, partition_by, order_by, window_frame }) = over else {
-            return Err(Refusal::not_allowed("named windows are refused: write over (partition by … order by …)"));
+        let ast::WindowType::WindowSpec(ast::WindowSpec {
+            window_name,
+            partition_by,
+            order_by,
+            window_frame,
+        }) = over
+        else {
+            return Err(Refusal::not_allowed(
+                "named windows are refused: write over (partition by … order by …)",
+            ));
         };
         refuse_if!(
             window_name.is_some() => "named windows are refused: write over (partition by … order by …)",
@@ -407,7 +512,10 @@ impl Checker<'_> {
                 comparable(&key, false)?;
                 partition.push(key);
             }
-            Ok(Window { partition, order: checker.sort_keys(order_by, "a window")? })
+            Ok(Window {
+                partition,
+                order: checker.sort_keys(order_by, "a window")?,
+            })
         })
     }
 }
@@ -430,13 +538,24 @@ fn called(function: Function, arguments: Vec<Expr>, kind: ColumnType) -> Expr {
         (Function::JsonArray | Function::JsonObject | Function::JsonSet, _) => weights.fold(1, u32::saturating_add),
         (Function::Replace, _) => match arguments.as_slice() {
             // Each letter may become the replacement.
-            [value, _, Expr { node: Node::Text(by), .. }] => value.weight.saturating_mul((by.len() as u32).max(1)),
+            [
+                value,
+                _,
+                Expr {
+                    node: Node::Text(by), ..
+                },
+            ] => value.weight.saturating_mul((by.len() as u32).max(1)),
             _ => u32::MAX,
         },
         (_, Text | Jsonb) => weights.max().unwrap_or(1),
         _ => 1,
     };
-    Expr { node: Node::Call { function, arguments }, kind, nullable, weight }
+    Expr {
+        node: Node::Call { function, arguments },
+        kind,
+        nullable,
+        weight,
+    }
 }
 
 fn takes_order(function: AggregateFunction) -> bool {

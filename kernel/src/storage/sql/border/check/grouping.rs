@@ -72,10 +72,21 @@ impl Checker<'_> {
     ///
     /// An aggregate over nothing but columns of an outer query belongs, in SQL, to that outer query: engines differ in
     /// how well they know it, and no one writes it on purpose.
-    pub(super) fn mark_aggregated(&mut self, name: &str, arguments: &[Expr], filter: Option<&Expr>) -> Result<(), Refusal> {
-        let Some((frame, around)) = self.frames.split_last_mut() else { return Ok(()) };
+    pub(super) fn mark_aggregated(
+        &mut self,
+        name: &str,
+        arguments: &[Expr],
+        filter: Option<&Expr>,
+    ) -> Result<(), Refusal> {
+        let Some((frame, around)) = self.frames.split_last_mut() else {
+            return Ok(());
+        };
         let own: Vec<Id> = frame.tables.iter().map(|table| table.id).collect();
-        let outside: Vec<Id> = around.iter().flat_map(|frame| &frame.tables).map(|table| table.id).collect();
+        let outside: Vec<Id> = around
+            .iter()
+            .flat_map(|frame| &frame.tables)
+            .map(|table| table.id)
+            .collect();
         let (mut inner, mut outer) = (false, false);
         for expr in arguments.iter().chain(filter) {
             expr.each(&mut |part| {

@@ -18,7 +18,9 @@ impl Checker<'_> {
             Value::Placeholder(name) => self.argument(name, want),
             Value::Null => match want {
                 Some(kind) => Ok(literal(Node::Null, kind, true)),
-                None => Err(Refusal::wrong_type("nothing tells the type of this NULL: write for example cast(null as text)")),
+                None => Err(Refusal::wrong_type(
+                    "nothing tells the type of this NULL: write for example cast(null as text)",
+                )),
             },
             Value::Boolean(value) => Ok(literal(Node::Boolean(*value), ColumnType::Boolean, false)),
             Value::SingleQuotedString(text) => string(text, want),
@@ -41,19 +43,22 @@ impl Checker<'_> {
             | Value::QuoteDelimitedStringLiteral(_)
             | Value::NationalQuoteDelimitedStringLiteral(_)
             | Value::HexStringLiteral(_)
-            | Value::DoubleQuotedString(_) => {
-                Err(Refusal::not_allowed(format!("the literal {value} is refused: write '…' with quotes doubled, or pass an argument")))
-            }
+            | Value::DoubleQuotedString(_) => Err(Refusal::not_allowed(format!(
+                "the literal {value} is refused: write '…' with quotes doubled, or pass an argument"
+            ))),
         }
     }
 
     /// An argument has one type in the whole statement: the first place that tells decides.
     fn argument(&mut self, name: &str, want: Option<ColumnType>) -> Result<Expr, Refusal> {
-        let number = parse::number_of(name).filter(|number| *number <= self.arguments.len()).ok_or_else(|| {
-            Refusal::new(RefusalKind::Parameters, format!("{name} is not an argument here"))
-        })?;
+        let number = parse::number_of(name)
+            .filter(|number| *number <= self.arguments.len())
+            .ok_or_else(|| Refusal::new(RefusalKind::Parameters, format!("{name} is not an argument here")))?;
         let kind = self.arguments[number - 1].or(want).ok_or_else(|| {
-            Refusal::new(RefusalKind::Parameters, format!("nothing here tells the type of {name}: write for example cast({name} as text)"))
+            Refusal::new(
+                RefusalKind::Parameters,
+                format!("nothing here tells the type of {name}: write for example cast({name} as text)"),
+            )
         })?;
         self.arguments[number - 1] = Some(kind);
         Ok(literal(Node::Argument(number), kind, true))
@@ -63,12 +68,7 @@ impl Checker<'_> {
 pub(super) fn is_literal(expr: &Expr) -> bool {
     matches!(
         expr.node,
-        Node::Null
-            | Node::Text(_)
-            | Node::Integer(_)
-            | Node::Double(_)
-            | Node::Boolean(_)
-            | Node::Timestamp(_)
+        Node::Null | Node::Text(_) | Node::Integer(_) | Node::Double(_) | Node::Boolean(_) | Node::Timestamp(_)
     )
 }
 
@@ -77,7 +77,12 @@ pub(super) fn double(value: f64) -> Expr {
 }
 
 fn literal(node: Node, kind: ColumnType, nullable: bool) -> Expr {
-    Expr { node, kind, nullable, weight: 1 }
+    Expr {
+        node,
+        kind,
+        nullable,
+        weight: 1,
+    }
 }
 
 fn number(digits: &str, want: Option<ColumnType>) -> Result<Expr, Refusal> {
@@ -97,8 +102,9 @@ fn number(digits: &str, want: Option<ColumnType>) -> Result<Expr, Refusal> {
 fn string(text: &str, want: Option<ColumnType>) -> Result<Expr, Refusal> {
     match want {
         Some(ColumnType::Timestamptz) => {
-            let time = DateTime::parse_from_rfc3339(text)
-                .map_err(|_| Refusal::wrong_type(format!("'{text}' is not a time: write it as '2026-01-31T12:00:00Z'")))?;
+            let time = DateTime::parse_from_rfc3339(text).map_err(|_| {
+                Refusal::wrong_type(format!("'{text}' is not a time: write it as '2026-01-31T12:00:00Z'"))
+            })?;
             let fixed = time.with_timezone(&Utc).format(FIXED_WIDTH_UTC).to_string();
             Ok(literal(Node::Timestamp(fixed), ColumnType::Timestamptz, false))
         }

@@ -8,10 +8,12 @@ mod from;
 mod functions;
 mod grouping;
 mod literals;
+mod order;
 mod query;
 mod rows;
 mod scope;
 mod types;
+mod with;
 mod write;
 
 use sqlparser::ast;
@@ -42,7 +44,13 @@ pub(super) fn statement(schema: &Schema, views: &[ForeignView], parsed: &Parsed)
     let (statement, columns) = checker.statement(&parsed.statement)?;
     let argument_types = checker.resolved_arguments()?;
     let writes = checker.locks || !matches!(statement, Statement::Query(_));
-    Ok(Checked { statement, argument_types, columns, tables: checker.tables, writes })
+    Ok(Checked {
+        statement,
+        argument_types,
+        columns,
+        tables: checker.tables,
+        writes,
+    })
 }
 
 /// Checks a view's text as its own plugin would run it.
@@ -74,7 +82,10 @@ pub(super) fn constant(schema: &Schema, value: &ast::Expr, kind: ColumnType) -> 
     });
     match constant {
         true => Ok(value),
-        false => Err(Refusal::new(RefusalKind::Migration, "a default must be a constant: let the plugin compute it and insert it")),
+        false => Err(Refusal::new(
+            RefusalKind::Migration,
+            "a default must be a constant: let the plugin compute it and insert it",
+        )),
     }
 }
 
@@ -118,12 +129,18 @@ impl<'a> Checker<'a> {
             ast::Statement::CreateTable(_)
             | ast::Statement::CreateIndex(_)
             | ast::Statement::AlterTable(_)
-            | ast::Statement::Drop { .. } => Err(Refusal::not_allowed("schema changes belong in the plugin's migrations")),
-            ast::Statement::StartTransaction { .. } | ast::Statement::Commit { .. } | ast::Statement::Rollback { .. } => {
-                Err(Refusal::not_allowed("transactions are opened with sql.transaction, not with SQL"))
+            | ast::Statement::Drop { .. } => {
+                Err(Refusal::not_allowed("schema changes belong in the plugin's migrations"))
             }
+            ast::Statement::StartTransaction { .. }
+            | ast::Statement::Commit { .. }
+            | ast::Statement::Rollback { .. } => Err(Refusal::not_allowed(
+                "transactions are opened with sql.transaction, not with SQL",
+            )),
             // The one place where naming each is not worth a page: there are 150 kinds, and this refuses all of them.
-            _ => Err(Refusal::not_allowed("a plugin may send SELECT, INSERT, UPDATE and DELETE, nothing else")),
+            _ => Err(Refusal::not_allowed(
+                "a plugin may send SELECT, INSERT, UPDATE and DELETE, nothing else",
+            )),
         }
     }
 
@@ -133,7 +150,14 @@ impl<'a> Checker<'a> {
             ast::SetExpr::Insert(write) | ast::SetExpr::Update(write) | ast::SetExpr::Delete(write) => write,
             _ => {
                 let query = self.query(query, &query::Want::default())?;
-                let columns = query.columns.iter().map(|c| OutputColumn { name: c.name.clone(), kind: Some(c.kind) }).collect();
+                let columns = query
+                    .columns
+                    .iter()
+                    .map(|c| OutputColumn {
+                        name: c.name.clone(),
+                        kind: Some(c.kind),
+                    })
+                    .collect();
                 return Ok((Statement::Query(query), columns));
             }
         };
@@ -172,10 +196,18 @@ impl<'a> Checker<'a> {
         let unresolved = |index: usize| {
             Refusal::new(
                 RefusalKind::Parameters,
-                format!("nothing tells the type of ${}: write for example cast(${} as text)", index + 1, index + 1),
+                format!(
+                    "nothing tells the type of ${}: write for example cast(${} as text)",
+                    index + 1,
+                    index + 1
+                ),
             )
         };
-        self.arguments.iter().enumerate().map(|(index, kind)| kind.ok_or_else(|| unresolved(index))).collect()
+        self.arguments
+            .iter()
+            .enumerate()
+            .map(|(index, kind)| kind.ok_or_else(|| unresolved(index)))
+            .collect()
     }
 
     fn name(&mut self) -> Id {
@@ -185,15 +217,26 @@ impl<'a> Checker<'a> {
 
     /// Notes a table for the database's own wall.
     fn touches(&mut self, plugin: &str, table: &str, writes: bool) {
-        match self.tables.iter_mut().find(|seen| seen.plugin == plugin && seen.table == table) {
+        match self
+            .tables
+            .iter_mut()
+            .find(|seen| seen.plugin == plugin && seen.table == table)
+        {
             Some(seen) => seen.writes |= writes,
-            None => self.tables.push(TableAccess { plugin: plugin.to_owned(), table: table.to_owned(), writes }),
+            None => self.tables.push(TableAccess {
+                plugin: plugin.to_owned(),
+                table: table.to_owned(),
+                writes,
+            }),
         }
     }
 
     fn deeper<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Refusal>) -> Result<T, Refusal> {
         if self.depth >= DEEPEST {
-            return Err(Refusal::new(RefusalKind::TooLarge, "the statement is nested too deeply: split it"));
+            return Err(Refusal::new(
+                RefusalKind::TooLarge,
+                "the statement is nested too deeply: split it",
+            ));
         }
         self.depth += 1;
         let result = step(self);

@@ -13,10 +13,18 @@ pub(super) fn place(expr: &ast::Expr) -> Span {
 impl Checker<'_> {
     /// PostgreSQL fails where a scalar subquery has a second row and SQLite takes the first: so there must be none.
     pub(super) fn at_most_one_row(&self, query: &Query) -> bool {
-        if matches!(query.limit, Some(Expr { node: Node::Integer(0 | 1), .. })) {
+        if matches!(
+            query.limit,
+            Some(Expr {
+                node: Node::Integer(0 | 1),
+                ..
+            })
+        ) {
             return true;
         }
-        let Body::Select(select) = &query.body else { return false };
+        let Body::Select(select) = &query.body else {
+            return false;
+        };
         let aggregated = select.items.iter().any(grouping::has_plain_aggregate) && select.group.is_empty();
         aggregated || select.from.is_empty() || self.pinned_by_keys(select)
     }
@@ -36,18 +44,28 @@ impl Checker<'_> {
             }
         }
         loop {
-            let pinned = select.from.iter().filter(|from| unknown.contains(&from.id)).find(|from| {
-                let Source::Slice { table, .. } = &from.source else { return false };
-                let Some(table) = self.schema.table(table) else { return false };
-                let mut equal = equal.clone();
-                if let Join::Left(on) = &from.join {
-                    equalities(on, &mut equal);
-                }
-                let known = |column: &str| {
-                    equal.iter().any(|(column_side, other)| is_column(column_side, from.id, column) && !reads(other, &unknown))
-                };
-                table.keys().any(|key| key.iter().all(|column| known(column)))
-            });
+            let pinned = select
+                .from
+                .iter()
+                .filter(|from| unknown.contains(&from.id))
+                .find(|from| {
+                    let Source::Slice { table, .. } = &from.source else {
+                        return false;
+                    };
+                    let Some(table) = self.schema.table(table) else {
+                        return false;
+                    };
+                    let mut equal = equal.clone();
+                    if let Join::Left(on) = &from.join {
+                        equalities(on, &mut equal);
+                    }
+                    let known = |column: &str| {
+                        equal.iter().any(|(column_side, other)| {
+                            is_column(column_side, from.id, column) && !reads(other, &unknown)
+                        })
+                    };
+                    table.keys().any(|key| key.iter().all(|column| known(column)))
+                });
             match pinned {
                 Some(from) => unknown.retain(|id| *id != from.id),
                 None => return unknown.is_empty(),
@@ -60,7 +78,11 @@ impl Checker<'_> {
 fn equalities<'e>(condition: &'e Expr, found: &mut Vec<(&'e Expr, &'e Expr)>) {
     match &condition.node {
         Node::All(parts) => parts.iter().for_each(|part| equalities(part, found)),
-        Node::Compare { operator: Comparison::Equal, left, right } => {
+        Node::Compare {
+            operator: Comparison::Equal,
+            left,
+            right,
+        } => {
             found.push((left, right));
             found.push((right, left));
         }

@@ -5,10 +5,10 @@
 
 use sqlparser::ast::Ident;
 
+use super::super::ColumnType;
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind};
 use super::super::tree::{Expr, Id, Node, Output};
-use super::super::ColumnType;
 use super::Checker;
 
 /// The tables of one query, or the target and tables of one write.
@@ -65,21 +65,38 @@ pub(super) struct CommonEntry {
 
 impl Visible {
     pub fn new(written: String, id: Id, columns: Vec<VisibleColumn>) -> Self {
-        Visible { written, id, columns, lockable: false, outer_joined: false, excluded: false }
+        Visible {
+            written,
+            id,
+            columns,
+            lockable: false,
+            outer_joined: false,
+            excluded: false,
+        }
     }
 
     fn value(&self, column: &VisibleColumn) -> Expr {
         let node = match self.excluded {
             true => Node::Excluded(column.printed.clone()),
-            false => Node::Column { id: self.id, name: column.printed.clone() },
+            false => Node::Column {
+                id: self.id,
+                name: column.printed.clone(),
+            },
         };
         let nullable = column.nullable || self.outer_joined;
-        Expr { node, kind: column.kind, nullable, weight: column.weight }
+        Expr {
+            node,
+            kind: column.kind,
+            nullable,
+            weight: column.weight,
+        }
     }
 
     /// Every column in order: what `*` means.
     pub fn all(&self) -> impl Iterator<Item = (String, Expr)> {
-        self.columns.iter().map(|column| (column.written.clone(), self.value(column)))
+        self.columns
+            .iter()
+            .map(|column| (column.written.clone(), self.value(column)))
     }
 }
 
@@ -104,7 +121,10 @@ impl Checker<'_> {
     ) -> Result<(T, Frame), Refusal> {
         self.frames.push(frame);
         let result = step(self);
-        let frame = self.frames.pop().ok_or_else(|| Refusal::new(RefusalKind::Proof, "scopes do not nest"))?;
+        let frame = self
+            .frames
+            .pop()
+            .ok_or_else(|| Refusal::new(RefusalKind::Proof, "scopes do not nest"))?;
         Ok((result?, frame))
     }
 
@@ -113,7 +133,11 @@ impl Checker<'_> {
         tables: Vec<Visible>,
         step: impl FnOnce(&mut Self) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        let frame = Frame { tables, phase: Phase::Rows, aggregated: false };
+        let frame = Frame {
+            tables,
+            phase: Phase::Rows,
+            aggregated: false,
+        };
         self.within(frame, step).map(|(result, _)| result)
     }
 
@@ -141,7 +165,8 @@ impl Checker<'_> {
     }
 
     pub(super) fn column(&self, ident: &Ident) -> Result<Expr, Refusal> {
-        self.find_column(ident)?.ok_or_else(|| self.unknown(ident).within(ident.span))
+        self.find_column(ident)?
+            .ok_or_else(|| self.unknown(ident).within(ident.span))
     }
 
     /// Looks from the innermost query outwards, as SQL does.
@@ -155,7 +180,10 @@ impl Checker<'_> {
                     if found.is_some() {
                         return Err(Refusal::new(
                             RefusalKind::AmbiguousName,
-                            format!("more than one table has a column {name}: write it as {}.{name}", table.written),
+                            format!(
+                                "more than one table has a column {name}: write it as {}.{name}",
+                                table.written
+                            ),
                         )
                         .within(ident.span));
                     }
@@ -177,18 +205,28 @@ impl Checker<'_> {
             (Some(column), None) => Ok(table.value(column)),
             (Some(_), Some(_)) => Err(Refusal::new(
                 RefusalKind::AmbiguousName,
-                format!("{} has more than one column {name}: give them names of their own", table.written),
+                format!(
+                    "{} has more than one column {name}: give them names of their own",
+                    table.written
+                ),
             )
             .within(ident.span)),
-            (None, _) => {
-                Err(Refusal::new(RefusalKind::UnknownName, format!("{} has no column {name}", table.written)).within(ident.span))
-            }
+            (None, _) => Err(Refusal::new(
+                RefusalKind::UnknownName,
+                format!("{} has no column {name}", table.written),
+            )
+            .within(ident.span)),
         }
     }
 
     pub(super) fn visible(&self, qualifier: &Ident) -> Result<&Visible, Refusal> {
         let name = names::written(qualifier);
-        let found = self.frames.iter().rev().flat_map(|frame| &frame.tables).find(|table| table.written == name);
+        let found = self
+            .frames
+            .iter()
+            .rev()
+            .flat_map(|frame| &frame.tables)
+            .find(|table| table.written == name);
         found.ok_or_else(|| {
             Refusal::new(RefusalKind::UnknownName, format!("no table {name} is in scope here")).within(qualifier.span)
         })
@@ -197,10 +235,18 @@ impl Checker<'_> {
     /// Says what an unknown name probably was meant to be.
     fn unknown(&self, ident: &Ident) -> Refusal {
         let name = names::written(ident);
-        let is_table = self.frames.iter().flat_map(|frame| &frame.tables).any(|table| table.written == name);
+        let is_table = self
+            .frames
+            .iter()
+            .flat_map(|frame| &frame.tables)
+            .any(|table| table.written == name);
         let message = match (is_table, ident.quote_style) {
-            (true, _) => format!("{name} is a table, and a whole row is not a value: name its columns"),
-            (false, Some(_)) => format!("there is no column \"{name}\" here: strings are written '{name}'"),
+            (true, _) => {
+                format!("{name} is a table, and a whole row is not a value: name its columns")
+            }
+            (false, Some(_)) => {
+                format!("there is no column \"{name}\" here: strings are written '{name}'")
+            }
             (false, None) => format!("there is no column {name} here"),
         };
         Refusal::new(RefusalKind::UnknownName, message)

@@ -30,7 +30,8 @@ impl Checker<'_> {
     pub(super) fn expr_of(&mut self, expr: &ast::Expr, kind: ColumnType, what: &str) -> Result<Expr, Refusal> {
         let checked = self.expr(expr, Some(kind))?;
         fit(checked, kind).map_err(|found| {
-            Refusal::wrong_type(format!("{what} must be {}, and this is {}", kind.sql(), found.sql())).within(rows::place(expr))
+            Refusal::wrong_type(format!("{what} must be {}, and this is {}", kind.sql(), found.sql()))
+                .within(rows::place(expr))
         })
     }
 
@@ -136,13 +137,24 @@ fn promote(expr: Expr, kind: ColumnType) -> Expr {
 
 fn convert(value: Expr, kind: ColumnType) -> Expr {
     let nullable = value.nullable;
-    Expr { node: Node::Convert(Box::new(value)), kind, nullable, weight: 1 }
+    Expr {
+        node: Node::Convert(Box::new(value)),
+        kind,
+        nullable,
+        weight: 1,
+    }
 }
 
 /// `cast(value as kind)`: only where both engines give the same.
 pub(super) fn cast(value: Expr, kind: ColumnType) -> Result<Expr, Refusal> {
     use ColumnType::{Bigint, Boolean, Double, Text, Timestamptz};
-    let whole = matches!(value.node, Node::Call { function: Function::Round, .. });
+    let whole = matches!(
+        value.node,
+        Node::Call {
+            function: Function::Round,
+            ..
+        }
+    );
     match (value.kind, kind) {
         (from, to) if from == to => Ok(value),
         (Bigint, Double) => Ok(promote(value, Double)),
@@ -164,28 +176,38 @@ pub(in super::super) fn named(data_type: &ast::DataType) -> Result<ColumnType, R
     use ast::DataType;
     match data_type {
         DataType::Text => Ok(ColumnType::Text),
-        DataType::BigInt(None) | DataType::Integer(None) | DataType::Int(None) | DataType::Int8(None) => Ok(ColumnType::Bigint),
+        DataType::BigInt(None) | DataType::Integer(None) | DataType::Int(None) | DataType::Int8(None) => {
+            Ok(ColumnType::Bigint)
+        }
         DataType::Boolean | DataType::Bool => Ok(ColumnType::Boolean),
         DataType::DoublePrecision => Ok(ColumnType::Double),
-        DataType::Timestamp(None, ast::TimezoneInfo::Tz | ast::TimezoneInfo::WithTimeZone) => Ok(ColumnType::Timestamptz),
+        DataType::Timestamp(None, ast::TimezoneInfo::Tz | ast::TimezoneInfo::WithTimeZone) => {
+            Ok(ColumnType::Timestamptz)
+        }
         DataType::JSONB => Ok(ColumnType::Jsonb),
         DataType::Bytea => Ok(ColumnType::Bytea),
-        DataType::Numeric(_) | DataType::Decimal(_) | DataType::Real | DataType::Float(_) => Err(Refusal::wrong_type(format!(
-            "the type {data_type} is not offered: money is bigint in minor units, measures are double precision"
-        ))),
+        DataType::Numeric(_) | DataType::Decimal(_) | DataType::Real | DataType::Float(_) => {
+            Err(Refusal::wrong_type(format!(
+                "the type {data_type} is not offered: money is bigint in minor units, measures are double precision"
+            )))
+        }
         DataType::Varchar(_) | DataType::CharVarying(_) | DataType::Char(_) => Err(Refusal::wrong_type(format!(
             "the type {data_type} is not offered: use text, with a check on length() where it matters"
         ))),
         DataType::Timestamp(..) | DataType::Date | DataType::Time(..) | DataType::Interval { .. } => {
-            Err(Refusal::wrong_type(format!("the type {data_type} is not offered: use timestamptz, and compute times in the plugin")))
+            Err(Refusal::wrong_type(format!(
+                "the type {data_type} is not offered: use timestamptz, and compute times in the plugin"
+            )))
         }
         DataType::JSON => Err(Refusal::wrong_type("the type json is not offered: use jsonb")),
-        DataType::Custom(name, _) if name.to_string().to_ascii_lowercase().contains("serial") => {
-            Err(Refusal::wrong_type("there are no sequences: make ids in the plugin, with ids.new"))
-        }
+        DataType::Custom(name, _) if name.to_string().to_ascii_lowercase().contains("serial") => Err(
+            Refusal::wrong_type("there are no sequences: make ids in the plugin, with ids.new"),
+        ),
         _ => Err(Refusal::new(
             RefusalKind::Type,
-            format!("the type {data_type} is not offered: use text, bigint, boolean, double precision, timestamptz, jsonb or bytea"),
+            format!(
+                "the type {data_type} is not offered: use text, bigint, boolean, double precision, timestamptz, jsonb or bytea"
+            ),
         )),
     }
 }

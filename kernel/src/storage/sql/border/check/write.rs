@@ -1,12 +1,17 @@
 //! INSERT, UPDATE and DELETE.
 
-use sqlparser::ast::{self, AssignmentTarget, ConflictTarget, FromTable, OnConflictAction, OnInsert, SelectItem, SetExpr, TableFactor, TableObject, TableWithJoins, UpdateTableFromKind};
+use sqlparser::ast::{
+    self, AssignmentTarget, ConflictTarget, FromTable, OnConflictAction, OnInsert, SelectItem, SetExpr, TableFactor,
+    TableObject, TableWithJoins, UpdateTableFromKind,
+};
 
 use super::super::OutputColumn;
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::schema::{Column, Table};
-use super::super::tree::{Conflict, ConflictUpdate, Delete, Expr, Insert, Rows, Statement, Target, Update, With};
+use super::super::tree::{
+    Conflict, ConflictUpdate, Delete, Expr, Id, Insert, Node, Rows, Source, Statement, Target, Update, With,
+};
 use super::query::{default_name, output_name};
 use super::scope::{Frame, Phase, Visible};
 use super::{Checker, from, grouping};
@@ -64,29 +69,62 @@ impl<'a> Checker<'a> {
         let TableObject::TableName(name) = table else {
             return Err(Refusal::not_allowed("INSERT INTO names a table"));
         };
-        let alias = match table_alias {
-            None => None,
-            Some(ast::TableAliasWithoutColumns { explicit: _, alias }) => Some(names::written(alias)),
-        };
+        let alias = table_alias.as_ref().map(|alias| names::written(&alias.alias));
         let (table, target, own) = self.target(name, alias)?;
         let columns = inserted(table, columns)?;
         let Some(source) = source else {
-            return Err(Refusal::not_allowed("DEFAULT VALUES is refused: name the columns and their values"));
+            return Err(Refusal::not_allowed(
+                "DEFAULT VALUES is refused: name the columns and their values",
+            ));
         };
         let rows = self.rows(source, &columns)?;
-        let excluded = Visible { excluded: true, ..Visible::new("excluded".to_owned(), target.id, from::recorded(table)) };
-        let frame = Frame { tables: vec![own, excluded], phase: Phase::Rows, aggregated: false };
+        let excluded = Visible {
+            excluded: true,
+            ..Visible::new("excluded".to_owned(), target.id, from::recorded(table))
+        };
+        let frame = Frame {
+            tables: vec![own, excluded],
+            phase: Phase::Rows,
+            aggregated: false,
+        };
         let ((conflict, (returning, outputs)), _) = self.within(frame, |checker| {
             let conflict = on.as_ref().map(|on| checker.conflict(table, on)).transpose()?;
             Ok((conflict, checker.returning(returning.as_deref())?))
         })?;
+        let updated = conflict.iter().filter_map(|conflict| conflict.update.as_ref());
+        for value in updated.flat_map(|update| update.set.iter().map(|(_, value)| value).chain(&update.filter)) {
+            keeps_to_the_snapshot(&with, &target, value)?;
+        }
         let columns = columns.into_iter().map(|column| column.name.clone()).collect();
-        Ok((Statement::Insert { with, insert: Insert { target, columns, rows, conflict, returning } }, outputs))
+        Ok((
+            Statement::Insert {
+                with,
+                insert: Insert {
+                    target,
+                    columns,
+                    rows,
+                    conflict,
+                    returning,
+                },
+            },
+            outputs,
+        ))
     }
 
     pub(super) fn update(&mut self, with: With, update: &ast::Update) -> Result<Written, Refusal> {
-        let ast::Update { update_token: _, optimizer_hints, table, assignments, from, selection, returning, output, or, order_by, limit } =
-            update;
+        let ast::Update {
+            update_token: _,
+            optimizer_hints,
+            table,
+            assignments,
+            from,
+            selection,
+            returning,
+            output,
+            or,
+            order_by,
+            limit,
+        } = update;
         refuse_if!(
             !order_by.is_empty() || limit.is_some() => "ORDER BY and LIMIT do not go with UPDATE: select the keys in a subquery",
             !optimizer_hints.is_empty() || output.is_some() || or.is_some() => "this UPDATE uses a clause that is not part of plugin SQL",
@@ -96,63 +134,130 @@ impl<'a> Checker<'a> {
         let listed = match from {
             None => &[][..],
             Some(UpdateTableFromKind::AfterSet(list)) => list,
-            Some(UpdateTableFromKind::BeforeSet(_)) => return Err(Refusal::not_allowed("FROM stands after SET")),
+            Some(UpdateTableFromKind::BeforeSet(_)) => {
+                return Err(Refusal::not_allowed("FROM stands after SET"));
+            }
         };
         let (from, joined) = self.from(listed)?;
         if joined.iter().any(|other| other.written == own.written) {
             return Err(Refusal::new(
                 RefusalKind::AmbiguousName,
-                format!("FROM reads {} under the name of the updated table: give it an alias", own.written),
+                format!(
+                    "FROM reads {} under the name of the updated table: give it an alias",
+                    own.written
+                ),
             ));
         }
-        let frame = Frame { tables: std::iter::once(own).chain(joined).collect(), phase: Phase::Rows, aggregated: false };
+        let frame = Frame {
+            tables: std::iter::once(own).chain(joined).collect(),
+            phase: Phase::Rows,
+            aggregated: false,
+        };
         let ((set, filter), mut frame) = self.within(frame, |checker| {
             let set = checker.assignments(table, assignments)?;
             let filter = selection.as_ref().map(|filter| checker.boolean(filter)).transpose()?;
             Ok((set, filter))
         })?;
+        // With FROM, SQLite computes all new values before it writes the first.
+        if from.is_empty() {
+            set.iter()
+                .try_for_each(|(_, value)| keeps_to_the_snapshot(&with, &target, value))?;
+        }
         // SQLite can return no column of another table.
         frame.tables.truncate(1);
         let ((returning, outputs), _) = self.within(frame, |checker| checker.returning(returning.as_deref()))?;
-        Ok((Statement::Update { with, update: Update { target, set, from, filter, returning } }, outputs))
+        Ok((
+            Statement::Update {
+                with,
+                update: Update {
+                    target,
+                    set,
+                    from,
+                    filter,
+                    returning,
+                },
+            },
+            outputs,
+        ))
     }
 
     pub(super) fn delete(&mut self, with: With, delete: &ast::Delete) -> Result<Written, Refusal> {
-        let ast::Delete { delete_token: _, optimizer_hints, tables, from, using, selection, returning, output, order_by, limit } = delete;
+        let ast::Delete {
+            delete_token: _,
+            optimizer_hints,
+            tables,
+            from,
+            using,
+            selection,
+            returning,
+            output,
+            order_by,
+            limit,
+        } = delete;
         refuse_if!(
             using.is_some() => "DELETE … USING is refused: write WHERE id IN (SELECT …)",
             !order_by.is_empty() || limit.is_some() => "ORDER BY and LIMIT do not go with DELETE: select the keys in a subquery",
             !optimizer_hints.is_empty() || !tables.is_empty() || output.is_some() => "this DELETE uses a clause that is not part of plugin SQL",
         );
         let (FromTable::WithFromKeyword(list) | FromTable::WithoutKeyword(list)) = from;
-        let [table] = list.as_slice() else { return Err(Refusal::not_allowed("DELETE FROM names one table")) };
+        let [table] = list.as_slice() else {
+            return Err(Refusal::not_allowed("DELETE FROM names one table"));
+        };
         let (name, alias) = written_target(table)?;
         let (_, target, own) = self.target(name, alias)?;
-        let frame = Frame { tables: vec![own], phase: Phase::Rows, aggregated: false };
+        let frame = Frame {
+            tables: vec![own],
+            phase: Phase::Rows,
+            aggregated: false,
+        };
         let ((filter, (returning, outputs)), _) = self.within(frame, |checker| {
             let filter = selection.as_ref().map(|filter| checker.boolean(filter)).transpose()?;
             Ok((filter, checker.returning(returning.as_deref())?))
         })?;
-        Ok((Statement::Delete { with, delete: Delete { target, filter, returning } }, outputs))
+        Ok((
+            Statement::Delete {
+                with,
+                delete: Delete {
+                    target,
+                    filter,
+                    returning,
+                },
+            },
+            outputs,
+        ))
     }
 
     /// The plugin's own table, to be changed.
-    fn target(&mut self, name: &ast::ObjectName, alias: Option<String>) -> Result<(&'a Table, Target, Visible), Refusal> {
+    fn target(
+        &mut self,
+        name: &ast::ObjectName,
+        alias: Option<String>,
+    ) -> Result<(&'a Table, Target, Visible), Refusal> {
         let schema = self.schema;
         let ident = match name.0.as_slice() {
             [ast::ObjectNamePart::Identifier(table)] => table,
-            [ast::ObjectNamePart::Identifier(plugin), ast::ObjectNamePart::Identifier(table)]
-                if names::written(plugin) == schema.plugin =>
-            {
-                table
+            [
+                ast::ObjectNamePart::Identifier(plugin),
+                ast::ObjectNamePart::Identifier(table),
+            ] if names::written(plugin) == schema.plugin => table,
+            _ => {
+                return Err(Refusal::new(
+                    RefusalKind::UnknownName,
+                    format!("{name} is not the plugin's own: only its own tables can be changed"),
+                ));
             }
-            _ => return Err(Refusal::new(RefusalKind::UnknownName, format!("{name} is not the plugin's own: only its own tables can be changed"))),
         };
         let written = names::written(ident);
-        let table = schema.table(&written).ok_or_else(|| self.no_table(&written).within(ident.span))?;
+        let table = schema
+            .table(&written)
+            .ok_or_else(|| self.no_table(&written).within(ident.span))?;
         self.touches(&schema.plugin, &written, true);
         let id = self.name();
-        let target = Target { id, plugin: schema.plugin.clone(), table: written.clone() };
+        let target = Target {
+            id,
+            plugin: schema.plugin.clone(),
+            table: written.clone(),
+        };
         let visible = Visible::new(alias.unwrap_or(written), id, from::recorded(table));
         Ok((table, target, visible))
     }
@@ -173,23 +278,38 @@ impl<'a> Checker<'a> {
                 || source.format_clause.is_some()
                 || !source.pipe_operators.is_empty() => "VALUES stands alone",
         );
-        let ast::Values { explicit_row, value_keyword: _, rows } = values;
+        let ast::Values {
+            explicit_row,
+            value_keyword: _,
+            rows,
+        } = values;
         refuse_if!(*explicit_row => "VALUES ROW(…) is refused: write VALUES (…)");
         let mut checked = Vec::with_capacity(rows.len());
         for row in rows {
             if row.content.len() != columns.len() {
-                return Err(Refusal::wrong_type(format!("{} columns are inserted from {} values", columns.len(), row.content.len())));
+                return Err(Refusal::wrong_type(format!(
+                    "{} columns are inserted from {} values",
+                    columns.len(),
+                    row.content.len()
+                )));
             }
             checked.push(self.within_rows(Vec::new(), |checker| {
-                row.content.iter().zip(columns).map(|(value, column)| checker.assigned(column, value)).collect()
+                row.content
+                    .iter()
+                    .zip(columns)
+                    .map(|(value, column)| checker.assigned(column, value))
+                    .collect()
             })?);
         }
         Ok(Rows::Values(checked))
     }
 
     fn assigned(&mut self, column: &Column, value: &ast::Expr) -> Result<Expr, Refusal> {
-        if matches!(value, ast::Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default")) {
-            return Err(Refusal::not_allowed("DEFAULT as a value is refused: leave the column out"));
+        if matches!(value, ast::Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
+        {
+            return Err(Refusal::not_allowed(
+                "DEFAULT as a value is refused: leave the column out",
+            ));
         }
         self.expr_of(value, column.kind, &format!("the value of {}", column.name))
     }
@@ -198,11 +318,16 @@ impl<'a> Checker<'a> {
         let mut set: Vec<(String, Expr)> = Vec::with_capacity(assignments.len());
         for ast::Assignment { target, value } in assignments {
             let AssignmentTarget::ColumnName(name) = target else {
-                return Err(Refusal::not_allowed("SET (a, b) = … is refused: write SET a = …, b = …"));
+                return Err(Refusal::not_allowed(
+                    "SET (a, b) = … is refused: write SET a = …, b = …",
+                ));
             };
             let column = known(table, names::single("the column", name)?)?;
             if set.iter().any(|(other, _)| *other == column.name) {
-                return Err(Refusal::new(RefusalKind::AmbiguousName, format!("{} is set twice", column.name)));
+                return Err(Refusal::new(
+                    RefusalKind::AmbiguousName,
+                    format!("{} is set twice", column.name),
+                ));
             }
             let value = self.assigned(column, value)?;
             set.push((column.name.clone(), value));
@@ -211,8 +336,14 @@ impl<'a> Checker<'a> {
     }
 
     fn conflict(&mut self, table: &Table, on: &OnInsert) -> Result<Conflict, Refusal> {
-        let OnInsert::OnConflict(ast::OnConflict { conflict_target, action }) = on else {
-            return Err(Refusal::not_allowed("ON DUPLICATE KEY is refused: write ON CONFLICT (…) DO UPDATE SET …"));
+        let OnInsert::OnConflict(ast::OnConflict {
+            conflict_target,
+            action,
+        }) = on
+        else {
+            return Err(Refusal::not_allowed(
+                "ON DUPLICATE KEY is refused: write ON CONFLICT (…) DO UPDATE SET …",
+            ));
         };
         let columns = match conflict_target {
             None => Vec::new(),
@@ -224,7 +355,11 @@ impl<'a> Checker<'a> {
                 if !table.keys().any(|key| same_columns(key, &columns)) {
                     return Err(Refusal::new(
                         RefusalKind::UnknownName,
-                        format!("no key of {} has exactly the columns ({}): ON CONFLICT names a whole key", table.name, columns.join(", ")),
+                        format!(
+                            "no key of {} has exactly the columns ({}): ON CONFLICT names a whole key",
+                            table.name,
+                            columns.join(", ")
+                        ),
                     ));
                 }
                 columns
@@ -249,7 +384,10 @@ impl<'a> Checker<'a> {
     fn returning(&mut self, items: Option<&[SelectItem]>) -> Result<(Vec<Expr>, Vec<OutputColumn>), Refusal> {
         let (mut values, mut outputs) = (Vec::new(), Vec::new());
         let mut push = |name: String, value: Expr| {
-            outputs.push(OutputColumn { name, kind: Some(value.kind) });
+            outputs.push(OutputColumn {
+                name,
+                kind: Some(value.kind),
+            });
             values.push(value);
         };
         for item in items.unwrap_or_default() {
@@ -258,10 +396,14 @@ impl<'a> Checker<'a> {
                 SelectItem::ExprWithAlias { expr, alias } => push(output_name(alias)?, self.returned(expr)?),
                 SelectItem::Wildcard(_) => {
                     let own = self.frames.last().and_then(|frame| frame.tables.first());
-                    own.into_iter().flat_map(|table| table.all()).for_each(|(name, value)| push(name, value));
+                    own.into_iter()
+                        .flat_map(|table| table.all())
+                        .for_each(|(name, value)| push(name, value));
                 }
                 SelectItem::QualifiedWildcard(..) | SelectItem::ExprWithAliases { .. } => {
-                    return Err(Refusal::not_allowed("RETURNING takes columns of the changed table, or *"));
+                    return Err(Refusal::not_allowed(
+                        "RETURNING takes columns of the changed table, or *",
+                    ));
                 }
             }
         }
@@ -277,16 +419,51 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// Refuses a new value that is computed from other rows of the changed table: SQLite computes it row by row, and would
+/// read what the same statement has already written.
+fn keeps_to_the_snapshot(with: &With, target: &Target, value: &Expr) -> Result<(), Refusal> {
+    let mut common: Vec<Id> = Vec::new();
+    let is_target = |source: &Source, common: &[Id]| match source {
+        Source::Slice { plugin, table, .. } => *plugin == target.plugin && *table == target.table,
+        Source::CommonTable(id) => common.contains(id),
+        Source::Query(_) | Source::JsonRows { .. } => false,
+    };
+    for table in &with.tables {
+        if table.query.reads(&|source| is_target(source, &common)) {
+            common.push(table.id);
+        }
+    }
+    let mut broken = false;
+    value.each(&mut |part| {
+        if let Node::Scalar(query) | Node::Exists { query, .. } | Node::InQuery { query, .. } = &part.node {
+            broken |= query.reads(&|source| is_target(source, &common));
+        }
+        !broken
+    });
+    match broken {
+        false => Ok(()),
+        true => Err(Refusal::not_allowed(format!(
+            "a new value may not read other rows of {}, which SQLite changes one by one: join them with UPDATE … FROM (SELECT …)",
+            target.table
+        ))),
+    }
+}
+
 /// The columns of an INSERT: known, each once, and none left out that must have a value.
 fn inserted<'t>(table: &'t Table, names: &[ast::ObjectName]) -> Result<Vec<&'t Column>, Refusal> {
     if names.is_empty() {
-        return Err(Refusal::not_allowed("INSERT names its columns: the table may get more of them"));
+        return Err(Refusal::not_allowed(
+            "INSERT names its columns: the table may get more of them",
+        ));
     }
     let mut columns: Vec<&Column> = Vec::with_capacity(names.len());
     for name in names {
         let column = known(table, names::single("the column", name)?)?;
         if columns.iter().any(|other| other.name == column.name) {
-            return Err(Refusal::new(RefusalKind::AmbiguousName, format!("{} is inserted twice", column.name)));
+            return Err(Refusal::new(
+                RefusalKind::AmbiguousName,
+                format!("{} is inserted twice", column.name),
+            ));
         }
         columns.push(column);
     }
@@ -295,7 +472,10 @@ fn inserted<'t>(table: &'t Table, names: &[ast::ObjectName]) -> Result<Vec<&'t C
     });
     match missing {
         None => Ok(columns),
-        Some(column) => Err(Refusal::wrong_type(format!("{} needs a value: it is NOT NULL and has no default", column.name))),
+        Some(column) => Err(Refusal::wrong_type(format!(
+            "{} needs a value: it is NOT NULL and has no default",
+            column.name
+        ))),
     }
 }
 
@@ -313,15 +493,30 @@ fn same_columns(key: &[String], columns: &[String]) -> bool {
 fn written_target(table: &TableWithJoins) -> Result<(&ast::ObjectName, Option<String>), Refusal> {
     let TableWithJoins { relation, joins } = table;
     refuse_if!(!joins.is_empty() => "a write names one table: join others in FROM, or in a subquery");
-    let TableFactor::Table { name, alias, args: None, with_hints, version: None, with_ordinality: false, partitions, json_path: None, sample: None, index_hints } =
-        relation
+    let TableFactor::Table {
+        name,
+        alias,
+        args: None,
+        with_hints,
+        version: None,
+        with_ordinality: false,
+        partitions,
+        json_path: None,
+        sample: None,
+        index_hints,
+    } = relation
     else {
         return Err(Refusal::not_allowed("a write names one table"));
     };
     refuse_if!(!with_hints.is_empty() || !partitions.is_empty() || !index_hints.is_empty() => "a table takes an alias and nothing else");
     match alias {
         None => Ok((name, None)),
-        Some(ast::TableAlias { explicit: _, name: alias, columns, at }) => {
+        Some(ast::TableAlias {
+            explicit: _,
+            name: alias,
+            columns,
+            at,
+        }) => {
             refuse_if!(!columns.is_empty() || at.is_some() => "the alias of a changed table has no columns");
             Ok((name, Some(names::written(alias))))
         }

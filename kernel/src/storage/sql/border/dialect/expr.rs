@@ -54,11 +54,21 @@ impl Printer<'_> {
                 self.push("))");
             }
             Node::Distinct { negated, left, right } => {
-                self.around("(", left, if *negated { " is not distinct from " } else { " is distinct from " });
+                self.around(
+                    "(",
+                    left,
+                    if *negated {
+                        " is not distinct from "
+                    } else {
+                        " is distinct from "
+                    },
+                );
                 self.expr(right);
                 self.push(")");
             }
-            Node::IsNull { negated, value } => self.around("(", value, if *negated { " is not null)" } else { " is null)" }),
+            Node::IsNull { negated, value } => {
+                self.around("(", value, if *negated { " is not null)" } else { " is null)" })
+            }
             Node::IsBoolean { negated, truth, value } => {
                 let after = match (negated, truth) {
                     (false, true) => " is true)",
@@ -68,7 +78,12 @@ impl Printer<'_> {
                 };
                 self.around("(", value, after);
             }
-            Node::Between { negated, value, low, high } => {
+            Node::Between {
+                negated,
+                value,
+                low,
+                high,
+            } => {
                 self.push("(");
                 self.compared(value, true);
                 self.push(if *negated { " not between " } else { " between " });
@@ -78,7 +93,12 @@ impl Printer<'_> {
                 self.push(")");
             }
             // PostgreSQL's default escape is the backslash, and SQLite has none: it is always said.
-            Node::Like { negated, value, pattern, escape } => {
+            Node::Like {
+                negated,
+                value,
+                pattern,
+                escape,
+            } => {
                 self.around("(", value, if *negated { " not like " } else { " like " });
                 self.expr(pattern);
                 self.push(" escape ");
@@ -120,7 +140,11 @@ impl Printer<'_> {
                 self.push(")");
             }
             Node::Arithmetic { operator, left, right } => self.arithmetic(*operator, left, right),
-            Node::Case { operand, arms, otherwise } => {
+            Node::Case {
+                operand,
+                arms,
+                otherwise,
+            } => {
                 self.push("(case");
                 if let Some(operand) = operand {
                     self.push(" ");
@@ -186,7 +210,8 @@ impl Printer<'_> {
 
     /// Text whose order or letters matter: compared byte by byte, as SQLite does, and not by the database's locale.
     pub(super) fn bytewise(&mut self, value: &Expr) {
-        let needs_collation = self.engine == Engine::Postgres && value.kind == ColumnType::Text && !inherits_collation(value);
+        let needs_collation =
+            self.engine == Engine::Postgres && value.kind == ColumnType::Text && !inherits_collation(value);
         match needs_collation {
             true => self.around("((", value, ") collate \"C\")"),
             false => self.expr(value),
@@ -213,7 +238,8 @@ impl Printer<'_> {
     fn convert(&mut self, value: &Expr, kind: ColumnType) {
         match (value.kind, kind, self.engine) {
             (ColumnType::Timestamptz, _, Engine::Postgres) => self.time_as_text(value),
-            (ColumnType::Timestamptz, _, Engine::Sqlite) | (ColumnType::Boolean, ColumnType::Bigint, Engine::Sqlite) => {
+            (ColumnType::Timestamptz, _, Engine::Sqlite)
+            | (ColumnType::Boolean, ColumnType::Bigint, Engine::Sqlite) => {
                 self.expr(value);
             }
             (ColumnType::Boolean, ColumnType::Bigint, Engine::Postgres) => self.around("", value, "::integer::bigint"),
@@ -229,7 +255,11 @@ impl Printer<'_> {
     }
 
     pub(super) fn time_as_text(&mut self, value: &Expr) {
-        self.around("pg_catalog.to_char(", value, " at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')");
+        self.around(
+            "pg_catalog.to_char(",
+            value,
+            " at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+        );
     }
 
     pub(super) fn boolean_as_text(&mut self, value: &Expr) {
@@ -242,13 +272,20 @@ fn inherits_collation(value: &Expr) -> bool {
     match &value.node {
         Node::Column { .. } | Node::Excluded(_) | Node::Scalar(_) => true,
         Node::Concat(parts) => parts.iter().any(inherits_collation),
-        Node::Case { operand: _, arms, otherwise } => {
+        Node::Case {
+            operand: _,
+            arms,
+            otherwise,
+        } => {
             arms.iter().any(|(_, result)| inherits_collation(result)) || otherwise.iter().any(|e| inherits_collation(e))
         }
-        Node::Call { function: _, arguments } => arguments.iter().any(|e| e.kind == ColumnType::Text && inherits_collation(e)),
-        Node::Aggregate(aggregate) => {
-            aggregate.arguments.first().is_some_and(|e| e.kind == ColumnType::Text && inherits_collation(e))
-        }
+        Node::Call { function: _, arguments } => arguments
+            .iter()
+            .any(|e| e.kind == ColumnType::Text && inherits_collation(e)),
+        Node::Aggregate(aggregate) => aggregate
+            .arguments
+            .first()
+            .is_some_and(|e| e.kind == ColumnType::Text && inherits_collation(e)),
         _ => false,
     }
 }

@@ -27,7 +27,9 @@ impl Printer<'_> {
             }
             Function::Now => self.push("(strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000Z')"),
             // Halves go away from zero: so rounds numeric on PostgreSQL, whose double precision goes to even.
-            Function::Round if postgres => self.around("pg_catalog.round(", &arguments[0], "::numeric)::double precision"),
+            Function::Round if postgres => {
+                self.around("pg_catalog.round(", &arguments[0], "::numeric)::double precision")
+            }
             Function::Round => self.named("round", arguments),
             Function::Coalesce => match arguments {
                 // SQLite's needs two.
@@ -121,7 +123,14 @@ impl Printer<'_> {
 
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) {
         let postgres = self.engine == Engine::Postgres;
-        let Aggregate { function, arguments, distinct, order, filter, over } = aggregate;
+        let Aggregate {
+            function,
+            arguments,
+            distinct,
+            order,
+            filter,
+            over,
+        } = aggregate;
         let name = match (function, self.engine) {
             (AggregateFunction::Average, _) => "avg",
             (AggregateFunction::BoolAnd, Engine::Postgres) => "bool_and",
@@ -152,7 +161,9 @@ impl Printer<'_> {
         match (function, arguments.is_empty()) {
             (AggregateFunction::Count, true) => self.push("*"),
             (AggregateFunction::JsonAgg, _) => self.list(arguments, ", ", |p, argument| p.json_value(argument)),
-            (AggregateFunction::Min | AggregateFunction::Max, _) => self.list(arguments, ", ", |p, argument| p.bytewise(argument)),
+            (AggregateFunction::Min | AggregateFunction::Max, _) => {
+                self.list(arguments, ", ", |p, argument| p.bytewise(argument))
+            }
             _ => self.list(arguments, ", ", |p, argument| p.expr(argument)),
         }
         self.order(order);

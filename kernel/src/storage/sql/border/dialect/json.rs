@@ -12,14 +12,26 @@ impl Printer<'_> {
         self.expr(value);
         match self.engine {
             Engine::Postgres => {
-                self.push(if negated { " <> all(array(select e.v" } else { " = any(array(select e.v" });
+                self.push(if negated {
+                    " <> all(array(select e.v"
+                } else {
+                    " = any(array(select e.v"
+                });
                 self.of_kind(value.kind);
                 self.around(" from pg_catalog.jsonb_array_elements_text(", array, ") as e(v))))");
             }
             Engine::Sqlite => {
-                let kind = if value.kind == ColumnType::Bigint { "integer" } else { "text" };
+                let kind = if value.kind == ColumnType::Bigint {
+                    "integer"
+                } else {
+                    "text"
+                };
                 self.push(if negated { " not in " } else { " in " });
-                self.around(&format!("(select cast(e.value as {kind}) from json_each("), array, ") as e))");
+                self.around(
+                    &format!("(select cast(e.value as {kind}) from json_each("),
+                    array,
+                    ") as e))",
+                );
             }
         }
     }
@@ -38,7 +50,9 @@ impl Printer<'_> {
                     p.push(&format!(" as {name}"));
                 });
                 self.around(" from pg_catalog.jsonb_to_recordset(", rows, ") as r(");
-                self.list(columns, ", ", |p, (name, kind)| p.push(&format!("{} {}", names::quoted(name), kind.sql())));
+                self.list(columns, ", ", |p, (name, kind)| {
+                    p.push(&format!("{} {}", names::quoted(name), kind.sql()))
+                });
                 self.push("))");
             }
             Engine::Sqlite => {
@@ -76,7 +90,11 @@ impl Printer<'_> {
                 self.push("(");
                 self.expr(base);
                 for (index, step) in path.iter().enumerate() {
-                    self.push(if as_text && index + 1 == path.len() { " ->> " } else { " -> " });
+                    self.push(if as_text && index + 1 == path.len() {
+                        " ->> "
+                    } else {
+                        " -> "
+                    });
                     match step {
                         JsonStep::Key(key) => self.text(key),
                         JsonStep::Index(index) => self.push(&index.to_string()),
@@ -85,7 +103,11 @@ impl Printer<'_> {
                 self.push(")");
             }
             Engine::Sqlite if as_text => {
-                let mut printed = Printer { engine: self.engine, out: String::new(), ..*self };
+                let mut printed = Printer {
+                    engine: self.engine,
+                    out: String::new(),
+                    ..*self
+                };
                 printed.expr(base);
                 let base = printed.out;
                 self.json_text(&base, &json_path_text(path));
@@ -138,7 +160,9 @@ impl Printer<'_> {
 
     /// Sets one member of an object; NULL counts as `{}`, and a NULL value as JSON's null.
     pub(super) fn json_set(&mut self, arguments: &[Expr]) {
-        let [document, key, value] = arguments else { return };
+        let [document, key, value] = arguments else {
+            return;
+        };
         match self.engine {
             Engine::Postgres => {
                 self.around("pg_catalog.jsonb_set(coalesce(", document, ", '{}'::jsonb), array[");
@@ -179,9 +203,15 @@ impl Printer<'_> {
     fn json_key(&mut self, key: &Expr) {
         match (&key.node, self.engine) {
             (Node::Argument(_), Engine::Postgres) => {
-                self.around("coalesce(pg_catalog.replace(pg_catalog.replace(", key, ", '\"', ''), '\\', ''), '')");
+                self.around(
+                    "coalesce(pg_catalog.replace(pg_catalog.replace(",
+                    key,
+                    ", '\"', ''), '\\', ''), '')",
+                );
             }
-            (Node::Argument(_), Engine::Sqlite) => self.around("coalesce(replace(replace(", key, ", '\"', ''), '\\', ''), '')"),
+            (Node::Argument(_), Engine::Sqlite) => {
+                self.around("coalesce(replace(replace(", key, ", '\"', ''), '\\', ''), '')")
+            }
             _ => self.expr(key),
         }
     }

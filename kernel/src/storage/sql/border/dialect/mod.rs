@@ -11,8 +11,8 @@ mod json;
 use super::ColumnType;
 use super::names::{self, STORE_COLUMN};
 use super::tree::{
-    Body, Conflict, Delete, Expr, From, Id, Insert, Join, Lock, Node, Order, OrderBy, Query, Rows, Select, SetOperator, Source,
-    Statement, Target, Update, Wait, With,
+    Body, Conflict, Delete, Expr, From, Id, Insert, Join, Lock, Node, Order, OrderBy, Query, Rows, Select, SetOperator,
+    Source, Statement, Target, Update, Wait, With,
 };
 
 /// The table number whose columns print without a qualifier, as DDL writes them.
@@ -26,14 +26,24 @@ pub(super) enum Engine {
 
 /// `arguments` are the kinds of `$1..$k`; the store's number prints as `$k+1`.
 pub(super) fn print(statement: &Statement, engine: Engine, arguments: &[ColumnType]) -> String {
-    let mut printer = Printer { engine, out: String::new(), arguments, unqualified: BARE };
+    let mut printer = Printer {
+        engine,
+        out: String::new(),
+        arguments,
+        unqualified: BARE,
+    };
     printer.statement(statement);
     printer.out
 }
 
 /// An expression over one table's columns, as DDL writes it.
 pub(super) fn print_bare(expr: &Expr, engine: Engine) -> String {
-    let mut printer = Printer { engine, out: String::new(), arguments: &[], unqualified: BARE };
+    let mut printer = Printer {
+        engine,
+        out: String::new(),
+        arguments: &[],
+        unqualified: BARE,
+    };
     printer.expr(expr);
     printer.out
 }
@@ -163,9 +173,15 @@ impl Printer<'_> {
     fn body(&mut self, body: &Body) {
         match body {
             Body::Select(select) => self.select(select),
-            Body::Set { operator, all, left, right } => {
+            Body::Set {
+                operator,
+                all,
+                left,
+                right,
+            } => {
                 // SQLite has no parentheses here and no precedence: what is not plainly left to right is wrapped.
-                let left_to_right = |inner: SetOperator| inner != SetOperator::Intersect && *operator != SetOperator::Intersect;
+                let left_to_right =
+                    |inner: SetOperator| inner != SetOperator::Intersect && *operator != SetOperator::Intersect;
                 match left.as_ref() {
                     Body::Set { operator: inner, .. } if !left_to_right(*inner) => self.wrapped(left),
                     left => self.body(left),
@@ -296,11 +312,21 @@ impl Printer<'_> {
     }
 
     fn target(&self, target: &Target) -> String {
-        format!("{} as t{}", table_name(self.engine, &target.plugin, &target.table), target.id)
+        format!(
+            "{} as t{}",
+            table_name(self.engine, &target.plugin, &target.table),
+            target.id
+        )
     }
 
     fn insert(&mut self, insert: &Insert) {
-        let Insert { target, columns, rows, conflict, returning } = insert;
+        let Insert {
+            target,
+            columns,
+            rows,
+            conflict,
+            returning,
+        } = insert;
         let table = self.target(target);
         self.push(&format!("insert into {table} (\"{STORE_COLUMN}\""));
         columns.iter().for_each(|column| self.push(&format!(", \"{column}\"")));
@@ -338,7 +364,10 @@ impl Printer<'_> {
         self.push(" on conflict");
         if !conflict.columns.is_empty() {
             self.push(&format!(" (\"{STORE_COLUMN}\""));
-            conflict.columns.iter().for_each(|column| self.push(&format!(", \"{column}\"")));
+            conflict
+                .columns
+                .iter()
+                .for_each(|column| self.push(&format!(", \"{column}\"")));
             self.push(")");
         }
         match &conflict.update {
@@ -359,7 +388,13 @@ impl Printer<'_> {
     }
 
     fn update(&mut self, update: &Update) {
-        let Update { target, set, from, filter, returning } = update;
+        let Update {
+            target,
+            set,
+            from,
+            filter,
+            returning,
+        } = update;
         let table = self.target(target);
         self.push(&format!("update {table} set "));
         self.assignments(set);
@@ -372,7 +407,11 @@ impl Printer<'_> {
     }
 
     fn delete(&mut self, delete: &Delete) {
-        let Delete { target, filter, returning } = delete;
+        let Delete {
+            target,
+            filter,
+            returning,
+        } = delete;
         let table = self.target(target);
         self.push(&format!("delete from {table}"));
         self.guarded(target, filter.as_ref());

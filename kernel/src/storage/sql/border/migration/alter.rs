@@ -11,40 +11,67 @@ use super::{Class, Planner, Step, index, refused};
 
 impl Planner<'_> {
     pub(super) fn alter_table(&mut self, alter: &ast::AlterTable) -> Result<(), Refusal> {
-        let ast::AlterTable { name, if_exists, only, operations, location, on_cluster, table_type, end_token: _ } = alter;
+        let ast::AlterTable {
+            name,
+            if_exists,
+            only,
+            operations,
+            location,
+            on_cluster,
+            table_type,
+            end_token: _,
+        } = alter;
         refuse_if!(
             *if_exists => "IF EXISTS is refused: a migration runs once, against the schema that the ones before it left",
             *only || location.is_some() || on_cluster.is_some() || table_type.is_some() => "this ALTER TABLE uses an option that is not offered",
         );
         let table = names::written(names::single("the table", name)?);
         self.known(&table)?;
-        operations.iter().try_for_each(|operation| self.alter(&table, operation))
+        operations
+            .iter()
+            .try_for_each(|operation| self.alter(&table, operation))
     }
 
     fn alter(&mut self, table: &str, operation: &AlterTableOperation) -> Result<(), Refusal> {
         match operation {
-            AlterTableOperation::AddColumn { column_keyword: _, if_not_exists, column_def, column_position } => {
+            AlterTableOperation::AddColumn {
+                column_keyword: _,
+                if_not_exists,
+                column_def,
+                column_position,
+            } => {
                 refuse_if!(*if_not_exists || column_position.is_some() => "ADD COLUMN takes a column and nothing else");
                 self.add_column(table, column_def)
             }
-            AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
-                self.rename_column(table, old_column_name, new_column_name)
-            }
-            AlterTableOperation::DropColumn { has_column_keyword: _, column_names, if_exists, drop_behavior } => {
+            AlterTableOperation::RenameColumn {
+                old_column_name,
+                new_column_name,
+            } => self.rename_column(table, old_column_name, new_column_name),
+            AlterTableOperation::DropColumn {
+                has_column_keyword: _,
+                column_names,
+                if_exists,
+                drop_behavior,
+            } => {
                 refuse_if!(*if_exists || drop_behavior.is_some() => "DROP COLUMN takes a name and nothing else");
                 column_names.iter().try_for_each(|name| self.drop_column(table, name))
             }
-            AlterTableOperation::RenameTable { table_name: RenameTableNameKind::To(name) } => self.rename_table(table, name),
-            AlterTableOperation::AddConstraint { constraint: TableConstraint::Unique(key), not_valid: false } => {
-                self.add_unique(table, key)
-            }
+            AlterTableOperation::RenameTable {
+                table_name: RenameTableNameKind::To(name),
+            } => self.rename_table(table, name),
+            AlterTableOperation::AddConstraint {
+                constraint: TableConstraint::Unique(key),
+                not_valid: false,
+            } => self.add_unique(table, key),
             AlterTableOperation::AddConstraint { .. } => Err(refused(
                 "SQLite adds no foreign key, check or primary key to a table that exists: make a new table, copy the rows, drop the old one later",
             )),
             AlterTableOperation::AlterColumn { .. } => Err(refused(
                 "SQLite changes no column's type, default or NOT NULL: add a new column, fill it, and drop the old one in a later version",
             )),
-            _ => Err(refused("ALTER TABLE may add, rename and drop columns, add UNIQUE, and rename the table")),
+            _ => Err(refused(
+                "ALTER TABLE may add, rename and drop columns, add UNIQUE, and rename the table",
+            )),
         }
     }
 
@@ -60,7 +87,11 @@ impl Planner<'_> {
         }
         let plugin = self.schema.plugin.clone();
         self.ddl(Class::Expand, format!("add column {table}.{name}"), |engine| {
-            format!("alter table {} add column {}", table_name(engine, &plugin, table), printed_column(engine, &new.column, &new))
+            format!(
+                "alter table {} add column {}",
+                table_name(engine, &plugin, table),
+                printed_column(engine, &new.column, &new)
+            )
         });
         Ok(())
     }
@@ -74,11 +105,25 @@ impl Planner<'_> {
             .iter()
             .find(|index| uses(&index.columns))
             .map(|index| format!("the index {}", index.name))
-            .or_else(|| found.checks.iter().find(|check| uses(&check.columns)).map(|check| format!("the check {}", check.name)))
-            .or_else(|| found.foreign_keys.iter().find(|key| uses(&key.columns)).map(|key| format!("the foreign key {}", key.name)))
-            .or_else(|| found.keys().any(|key| uses(key)).then(|| "a key".to_owned()));
+            .or_else(|| {
+                found
+                    .checks
+                    .iter()
+                    .find(|check| uses(&check.columns))
+                    .map(|check| format!("the check {}", check.name))
+            })
+            .or_else(|| {
+                found
+                    .foreign_keys
+                    .iter()
+                    .find(|key| uses(&key.columns))
+                    .map(|key| format!("the foreign key {}", key.name))
+            })
+            .or_else(|| found.keys().any(uses).then(|| "a key".to_owned()));
         if let Some(user) = user {
-            return Err(refused(format!("{user} of {table} uses {name}: drop it first, or make a new table and copy the rows")));
+            return Err(refused(format!(
+                "{user} of {table} uses {name}: drop it first, or make a new table and copy the rows"
+            )));
         }
         let class = self.class_of_change(table);
         if let Some(table) = self.schema.table_mut(table) {
@@ -86,7 +131,11 @@ impl Planner<'_> {
         }
         let plugin = self.schema.plugin.clone();
         self.ddl(class, format!("drop column {table}.{name}"), |engine| {
-            format!("alter table {} drop column {}", table_name(engine, &plugin, table), names::quoted(&name))
+            format!(
+                "alter table {} drop column {}",
+                table_name(engine, &plugin, table),
+                names::quoted(&name)
+            )
         });
         Ok(())
     }
@@ -111,7 +160,11 @@ impl Planner<'_> {
         let plugin = self.schema.plugin.clone();
         self.ddl(class, format!("rename column {table}.{old} to {new}"), |engine| {
             let table = table_name(engine, &plugin, table);
-            format!("alter table {table} rename column {} to {}", names::quoted(&old), names::quoted(&new))
+            format!(
+                "alter table {table} rename column {} to {}",
+                names::quoted(&old),
+                names::quoted(&new)
+            )
         });
         Ok(())
     }
@@ -132,13 +185,24 @@ impl Planner<'_> {
             if other.name == table {
                 other.name = new.clone();
             }
-            other.foreign_keys.iter_mut().filter(|key| key.table == table).for_each(|key| key.table = new.clone());
+            other
+                .foreign_keys
+                .iter_mut()
+                .filter(|key| key.table == table)
+                .for_each(|key| key.table = new.clone());
         }
         let plugin = &self.schema.plugin;
-        let mut postgres = vec![format!("alter table {} rename to {}", table_name(Engine::Postgres, plugin, table), names::quoted(&new))];
+        let mut postgres = vec![format!(
+            "alter table {} rename to {}",
+            table_name(Engine::Postgres, plugin, table),
+            names::quoted(&new)
+        )];
         let renamed = table_name(Engine::Postgres, plugin, &new);
         postgres.extend(constraints.iter().map(|constraint| {
-            let (before, after) = (physical_constraint(table, constraint), physical_constraint(&new, constraint));
+            let (before, after) = (
+                physical_constraint(table, constraint),
+                physical_constraint(&new, constraint),
+            );
             format!("alter table {renamed} rename constraint {before} to {after}")
         }));
         let sqlite = vec![format!(
@@ -146,7 +210,12 @@ impl Planner<'_> {
             table_name(Engine::Sqlite, plugin, table),
             table_name(Engine::Sqlite, plugin, &new)
         )];
-        self.steps.push(Step::Ddl { postgres, sqlite, class, describes: format!("rename table {table} to {new}") });
+        self.steps.push(Step::Ddl {
+            postgres,
+            sqlite,
+            class,
+            describes: format!("rename table {table} to {new}"),
+        });
         Ok(())
     }
 
@@ -160,12 +229,22 @@ impl Planner<'_> {
         self.free(&name)?;
         let class = self.class_of_change(table);
         if let Some(table) = self.schema.table_mut(table) {
-            table.indexes.push(Index { name: name.clone(), unique: true, partial: false, columns: columns.clone(), plain: true });
+            table.indexes.push(Index {
+                name: name.clone(),
+                unique: true,
+                partial: false,
+                columns: columns.clone(),
+                plain: true,
+            });
         }
         let plugin = self.schema.plugin.clone();
         self.ddl(class, format!("add unique {name} to {table}"), |engine| {
             let index = index::created_name(engine, &plugin, &name);
-            format!("create unique index {index} on {} ({})", table_name(engine, &plugin, table), with_store(&columns))
+            format!(
+                "create unique index {index} on {} ({})",
+                table_name(engine, &plugin, table),
+                with_store(&columns)
+            )
         });
         Ok(())
     }
@@ -174,20 +253,41 @@ impl Planner<'_> {
         let name = names::written(ident);
         match self.known(table)?.column(&name) {
             Some(_) => Ok(name),
-            None => Err(Refusal::new(RefusalKind::UnknownName, format!("{table} has no column {name}")).within(ident.span)),
+            None => {
+                Err(Refusal::new(RefusalKind::UnknownName, format!("{table} has no column {name}")).within(ident.span))
+            }
         }
     }
 }
 
 fn rename(columns: &mut [String], old: &str, new: &str) {
-    columns.iter_mut().filter(|column| *column == old).for_each(|column| *column = new.to_owned());
+    columns
+        .iter_mut()
+        .filter(|column| *column == old)
+        .for_each(|column| *column = new.to_owned());
 }
 
 fn rename_everywhere(table: &mut Table, old: &str, new: &str) {
-    table.columns.iter_mut().filter(|column| column.name == old).for_each(|column| column.name = new.to_owned());
+    table
+        .columns
+        .iter_mut()
+        .filter(|column| column.name == old)
+        .for_each(|column| column.name = new.to_owned());
     rename(&mut table.primary_key, old, new);
-    table.uniques.iter_mut().for_each(|unique| rename(&mut unique.columns, old, new));
-    table.foreign_keys.iter_mut().for_each(|key| rename(&mut key.columns, old, new));
-    table.checks.iter_mut().for_each(|check| rename(&mut check.columns, old, new));
-    table.indexes.iter_mut().for_each(|index| rename(&mut index.columns, old, new));
+    table
+        .uniques
+        .iter_mut()
+        .for_each(|unique| rename(&mut unique.columns, old, new));
+    table
+        .foreign_keys
+        .iter_mut()
+        .for_each(|key| rename(&mut key.columns, old, new));
+    table
+        .checks
+        .iter_mut()
+        .for_each(|check| rename(&mut check.columns, old, new));
+    table
+        .indexes
+        .iter_mut()
+        .for_each(|index| rename(&mut index.columns, old, new));
 }

@@ -2,12 +2,12 @@
 
 use sqlparser::ast;
 
+use super::super::ColumnType;
 use super::super::check;
 use super::super::dialect::{Engine, print_bare};
 use super::super::refusal::Refusal;
 use super::super::schema::Schema;
 use super::super::tree::{Expr, Function, Node};
-use super::super::ColumnType;
 use super::refused;
 
 /// A checked expression of DDL, printed for both engines.
@@ -36,7 +36,10 @@ pub(super) fn condition(schema: &Schema, table: &str, expr: &ast::Expr) -> Resul
 pub(super) fn key(schema: &Schema, table: &str, expr: &ast::Expr) -> Result<Condition, Refusal> {
     let key = check::over_columns(schema, table, expr)?;
     match key.kind {
-        ColumnType::Jsonb | ColumnType::Bytea => Err(refused(format!("{} cannot be indexed: index a text field of it", key.kind.sql()))),
+        ColumnType::Jsonb | ColumnType::Bytea => Err(refused(format!(
+            "{} cannot be indexed: index a text field of it",
+            key.kind.sql()
+        ))),
         _ => printed(&key),
     }
 }
@@ -51,7 +54,11 @@ pub(super) fn default(schema: &Schema, expr: &ast::Expr, kind: ColumnType) -> Re
         Node::Double(number) => number.clone(),
         _ => print_bare(&value, Engine::Sqlite),
     };
-    Ok(Condition { postgres: print_bare(&value, Engine::Postgres), sqlite, columns: Vec::new() })
+    Ok(Condition {
+        postgres: print_bare(&value, Engine::Postgres),
+        sqlite,
+        columns: Vec::new(),
+    })
 }
 
 fn printed(expr: &Expr) -> Result<Condition, Refusal> {
@@ -63,12 +70,22 @@ fn printed(expr: &Expr) -> Result<Condition, Refusal> {
             Node::Scalar(_) | Node::Exists { .. } | Node::InQuery { .. } | Node::InArray { .. } => {
                 refusal = Some(refused("a subquery cannot stand in a constraint or an index"));
             }
-            Node::Call { function: Function::Now, .. } => {
-                refusal = Some(refused("now() cannot stand in a constraint or an index: its value changes"));
+            Node::Call {
+                function: Function::Now,
+                ..
+            } => {
+                refusal = Some(refused(
+                    "now() cannot stand in a constraint or an index: its value changes",
+                ));
             }
             // PostgreSQL indexes only what it knows never to change.
-            Node::Call { function: Function::JsonArray | Function::JsonObject, .. } => {
-                refusal = Some(refused("json_object and json_array cannot stand in a constraint or an index"));
+            Node::Call {
+                function: Function::JsonArray | Function::JsonObject,
+                ..
+            } => {
+                refusal = Some(refused(
+                    "json_object and json_array cannot stand in a constraint or an index",
+                ));
             }
             Node::Convert(value) if value.kind == ColumnType::Timestamptz => {
                 refusal = Some(refused("a time cast to text cannot stand in a constraint or an index"));
@@ -79,6 +96,10 @@ fn printed(expr: &Expr) -> Result<Condition, Refusal> {
     });
     match refusal {
         Some(refusal) => Err(refusal),
-        None => Ok(Condition { postgres: print_bare(expr, Engine::Postgres), sqlite: print_bare(expr, Engine::Sqlite), columns }),
+        None => Ok(Condition {
+            postgres: print_bare(expr, Engine::Postgres),
+            sqlite: print_bare(expr, Engine::Sqlite),
+            columns,
+        }),
     }
 }

@@ -45,7 +45,9 @@ impl Planner<'_> {
                 || !index_options.is_empty()
                 || !alter_options.is_empty() => "an index has keys and a WHERE, and no other options",
         );
-        let Some(name) = name else { return Err(refused("an index needs a name")) };
+        let Some(name) = name else {
+            return Err(refused("an index needs a name"));
+        };
         let name = names::written(names::single("the index", name)?);
         names::accept("index", &name)?;
         self.free(&name)?;
@@ -56,17 +58,35 @@ impl Planner<'_> {
         for column in columns {
             keys.push(self.index_key(&table, column)?);
         }
-        let filter = predicate.as_ref().map(|filter| condition::condition(&self.schema, &table, filter)).transpose()?;
+        let filter = predicate
+            .as_ref()
+            .map(|filter| condition::condition(&self.schema, &table, filter))
+            .transpose()?;
         let mut reads: Vec<String> = Vec::new();
-        for column in keys.iter().map(|key| &key.text).chain(&filter).flat_map(|condition| &condition.columns) {
+        for column in keys
+            .iter()
+            .map(|key| &key.text)
+            .chain(&filter)
+            .flat_map(|condition| &condition.columns)
+        {
             if !reads.contains(column) {
                 reads.push(column.clone());
             }
         }
         // Rows that the running version may write could break a new rule.
-        let class = if *unique { self.class_of_change(&table) } else { Class::Expand };
+        let class = if *unique {
+            self.class_of_change(&table)
+        } else {
+            Class::Expand
+        };
         let plain = keys.iter().all(|key| key.plain);
-        let index = Index { name: name.clone(), unique: *unique, partial: filter.is_some(), columns: reads, plain };
+        let index = Index {
+            name: name.clone(),
+            unique: *unique,
+            partial: filter.is_some(),
+            columns: reads,
+            plain,
+        };
         if let Some(table) = self.schema.table_mut(&table) {
             table.indexes.push(index);
         }
@@ -80,7 +100,11 @@ impl Planner<'_> {
             );
             for key in &keys {
                 let printed = key.text.text(engine);
-                text.push_str(&if key.plain { format!(", {printed}") } else { format!(", ({printed})") });
+                text.push_str(&if key.plain {
+                    format!(", {printed}")
+                } else {
+                    format!(", ({printed})")
+                });
                 text.push_str(if key.descending { " desc" } else { "" });
             }
             text.push(')');
@@ -93,7 +117,15 @@ impl Planner<'_> {
     }
 
     fn index_key(&self, table: &str, column: &ast::IndexColumn) -> Result<Key, Refusal> {
-        let ast::IndexColumn { column: ast::OrderByExpr { expr, options, with_fill }, operator_class } = column;
+        let ast::IndexColumn {
+            column:
+                ast::OrderByExpr {
+                    expr,
+                    options,
+                    with_fill,
+                },
+            operator_class,
+        } = column;
         refuse_if!(
             operator_class.is_some() => "operator classes are refused",
             options.nulls_first.is_some() => "NULLS FIRST and NULLS LAST are refused in an index: SQLite has neither there",
@@ -108,14 +140,25 @@ impl Planner<'_> {
         if text.columns.is_empty() {
             return Err(refused("an index key reads at least one column"));
         }
-        Ok(Key { text, descending, plain: matches!(expr, ast::Expr::Identifier(_)) })
+        Ok(Key {
+            text,
+            descending,
+            plain: matches!(expr, ast::Expr::Identifier(_)),
+        })
     }
 
     pub(super) fn drop_index(&mut self, name: &ast::ObjectName) -> Result<(), Refusal> {
         let name = names::written(names::single("the index", name)?);
-        let found = self.schema.tables.iter().find(|table| table.indexes.iter().any(|index| index.name == name));
+        let found = self
+            .schema
+            .tables
+            .iter()
+            .find(|table| table.indexes.iter().any(|index| index.name == name));
         let Some(table) = found.map(|table| table.name.clone()) else {
-            return Err(Refusal::new(RefusalKind::UnknownName, format!("plugin {} has no index {name}", self.schema.plugin)));
+            return Err(Refusal::new(
+                RefusalKind::UnknownName,
+                format!("plugin {} has no index {name}", self.schema.plugin),
+            ));
         };
         let class = self.class_of_change(&table);
         let mut dropped_unique = false;
@@ -123,16 +166,27 @@ impl Planner<'_> {
             dropped_unique = table.indexes.iter().any(|index| index.name == name && index.unique);
             table.indexes.retain(|index| index.name != name);
         }
-        let referenced = self.schema.tables.iter().flat_map(|other| &other.foreign_keys).find(|key| {
-            key.table == table && self.schema.table(&table).is_none_or(|table| !table.keys().any(|found| found == key.references))
-        });
+        let referenced = self
+            .schema
+            .tables
+            .iter()
+            .flat_map(|other| &other.foreign_keys)
+            .find(|key| {
+                key.table == table
+                    && self
+                        .schema
+                        .table(&table)
+                        .is_none_or(|table| !table.keys().any(|found| found == key.references))
+            });
         if let Some(key) = referenced {
             return Err(refused(format!("the foreign key {} needs the index {name}", key.name)));
         }
         // Without a plain index the running version is slower; without a unique one its upserts fail.
         let class = if dropped_unique { class } else { Class::Expand };
         let plugin = self.schema.plugin.clone();
-        self.ddl(class, format!("drop index {name}"), |engine| format!("drop index {}", dropped_name(engine, &plugin, &name)));
+        self.ddl(class, format!("drop index {name}"), |engine| {
+            format!("drop index {}", dropped_name(engine, &plugin, &name))
+        });
         Ok(())
     }
 }

@@ -34,7 +34,12 @@ pub struct Migration {
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Runs once.
-    Ddl { postgres: Vec<String>, sqlite: Vec<String>, class: Class, describes: String },
+    Ddl {
+        postgres: Vec<String>,
+        sqlite: Vec<String>,
+        class: Class,
+        describes: String,
+    },
     /// Runs once for every store, with the store's number as its one argument; where `each_new_store`, also for each
     /// store that is created later.
     Data { prepared: Prepared, each_new_store: bool },
@@ -49,20 +54,32 @@ pub enum Class {
 
 /// Reads one migration file against the schema that the files before it left.
 pub fn plan_migration(schema: &Schema, file: &str, text: &str) -> Result<Migration, Refusal> {
-    let in_file = |refusal: Refusal| Refusal { message: format!("{file}: {}", refusal.message), ..refusal };
-    let mut planner = Planner { schema: schema.clone(), before: schema, steps: Vec::new() };
+    let in_file = |refusal: Refusal| Refusal {
+        message: format!("{file}: {}", refusal.message),
+        ..refusal
+    };
+    let mut planner = Planner {
+        schema: schema.clone(),
+        before: schema,
+        steps: Vec::new(),
+    };
     for piece in script::statements(text).map_err(in_file)? {
         planner.statement(&piece).map_err(in_file)?;
     }
     let class = planner.steps.iter().map(Step::class).max().unwrap_or(Class::Expand);
-    Ok(Migration { steps: planner.steps, schema_after: planner.schema, class })
+    Ok(Migration {
+        steps: planner.steps,
+        schema_after: planner.schema,
+        class,
+    })
 }
 
 /// Removes all of a plugin's tables, with everything in them.
 pub fn plan_drop(schema: &Schema) -> Step {
     // Last created first: a foreign key points only to a table that was there before, or to its own.
     let tables = || schema.tables.iter().rev();
-    let drop = |engine| tables().map(move |table| format!("drop table {}", table_name(engine, &schema.plugin, &table.name)));
+    let drop =
+        |engine| tables().map(move |table| format!("drop table {}", table_name(engine, &schema.plugin, &table.name)));
     let mut postgres: Vec<String> = drop(Engine::Postgres).collect();
     postgres.push(format!("drop schema if exists {}", names::quoted(&schema.plugin)));
     Step::Ddl {
@@ -93,14 +110,30 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn statement(&mut self, piece: &script::Piece) -> Result<(), Refusal> {
         let parsed = parse::one_statement(&piece.text)?;
-        if piece.each_store && !matches!(parsed.statement, Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Query(_)) {
-            return Err(refused("`-- each store` stands before INSERT, UPDATE or DELETE: schema changes run once"));
+        if piece.each_store
+            && !matches!(
+                parsed.statement,
+                Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Query(_)
+            )
+        {
+            return Err(refused(
+                "`-- each store` stands before INSERT, UPDATE or DELETE: schema changes run once",
+            ));
         }
         match &parsed.statement {
             Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateIndex(create) => self.create_index(create),
             Statement::AlterTable(alter) => self.alter_table(alter),
-            Statement::Drop { object_type, if_exists, names, cascade, restrict: _, purge, temporary, table } => {
+            Statement::Drop {
+                object_type,
+                if_exists,
+                names,
+                cascade,
+                restrict: _,
+                purge,
+                temporary,
+                table,
+            } => {
                 refuse_if!(
                     *if_exists => "IF EXISTS is refused: a migration runs once, against the schema that the ones before it left",
                     *cascade => "CASCADE is refused: drop what depends on it first",
@@ -112,7 +145,9 @@ impl Planner<'_> {
                     _ => Err(only()),
                 }
             }
-            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Query(_) => self.data(piece),
+            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Query(_) => {
+                self.data(piece)
+            }
             _ => Err(only()),
         }
     }
@@ -124,33 +159,50 @@ impl Planner<'_> {
             !prepared.writes => "a SELECT does nothing in a migration",
             !prepared.columns.is_empty() => "nobody reads what a migration returns",
         );
-        self.steps.push(Step::Data { prepared, each_new_store: piece.each_store });
+        self.steps.push(Step::Data {
+            prepared,
+            each_new_store: piece.each_store,
+        });
         Ok(())
     }
 
     fn drop_table(&mut self, name: &sqlparser::ast::ObjectName) -> Result<(), Refusal> {
         let name = names::written(names::single("the table", name)?);
         self.known(&name)?;
-        let uses = |other: &&super::schema::Table| other.name != name && other.foreign_keys.iter().any(|key| key.table == name);
+        let uses = |other: &&super::schema::Table| {
+            other.name != name && other.foreign_keys.iter().any(|key| key.table == name)
+        };
         if let Some(other) = self.schema.tables.iter().find(uses) {
-            return Err(refused(format!("{} has a foreign key to {name}: drop {} first", other.name, other.name)));
+            return Err(refused(format!(
+                "{} has a foreign key to {name}: drop {} first",
+                other.name, other.name
+            )));
         }
         let class = self.class_of_change(&name);
         self.schema.tables.retain(|table| table.name != name);
         let plugin = self.schema.plugin.clone();
-        self.ddl(class, format!("drop table {name}"), |engine| format!("drop table {}", table_name(engine, &plugin, &name)));
+        self.ddl(class, format!("drop table {name}"), |engine| {
+            format!("drop table {}", table_name(engine, &plugin, &name))
+        });
         Ok(())
     }
 
     fn known(&self, table: &str) -> Result<&super::schema::Table, Refusal> {
         self.schema.table(table).ok_or_else(|| {
-            Refusal::new(RefusalKind::UnknownName, format!("plugin {} has no table {table}", self.schema.plugin))
+            Refusal::new(
+                RefusalKind::UnknownName,
+                format!("plugin {} has no table {table}", self.schema.plugin),
+            )
         })
     }
 
     /// A new table, column or index of a plugin's own may not have the name of another relation.
     fn free(&self, name: &str) -> Result<(), Refusal> {
-        let taken = self.schema.tables.iter().any(|table| table.name == name || table.indexes.iter().any(|index| index.name == name));
+        let taken = self
+            .schema
+            .tables
+            .iter()
+            .any(|table| table.name == name || table.indexes.iter().any(|index| index.name == name));
         match taken {
             true => Err(refused(format!("there is already a table or index {name}"))),
             false => Ok(()),
@@ -168,7 +220,12 @@ impl Planner<'_> {
     /// One text for each engine.
     fn ddl(&mut self, class: Class, describes: String, print: impl Fn(Engine) -> String) {
         let (postgres, sqlite) = (vec![print(Engine::Postgres)], vec![print(Engine::Sqlite)]);
-        self.steps.push(Step::Ddl { postgres, sqlite, class, describes });
+        self.steps.push(Step::Ddl {
+            postgres,
+            sqlite,
+            class,
+            describes,
+        });
     }
 }
 

@@ -19,13 +19,18 @@ pub(super) struct Piece {
 
 pub(super) fn statements(text: &str) -> Result<Vec<Piece>, Refusal> {
     if text.len() > LONGEST_FILE {
-        return Err(Refusal::new(RefusalKind::TooLarge, format!("the file has more than {LONGEST_FILE} bytes: split it")));
+        return Err(Refusal::new(
+            RefusalKind::TooLarge,
+            format!("the file has more than {LONGEST_FILE} bytes: split it"),
+        ));
     }
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| Refusal {
-        kind: RefusalKind::Syntax,
-        message: error.message,
-        at: Place::of(error.location),
-    })?;
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
+        .tokenize_with_location()
+        .map_err(|error| Refusal {
+            kind: RefusalKind::Syntax,
+            message: error.message,
+            at: Place::of(error.location),
+        })?;
     let lines: Vec<&str> = text.split('\n').collect();
     let mut pieces = Vec::new();
     let (mut start, mut each_store) = (None, false);
@@ -38,10 +43,16 @@ pub(super) fn statements(text: &str) -> Result<Vec<Piece>, Refusal> {
             Token::SemiColon | Token::EOF => {
                 if let Some(start) = start.take() {
                     let end = match token.token {
-                        Token::EOF => Location { line: lines.len() as u64, column: u64::MAX },
+                        Token::EOF => Location {
+                            line: lines.len() as u64,
+                            column: u64::MAX,
+                        },
                         _ => token.span.start,
                     };
-                    pieces.push(Piece { text: between(&lines, start, end), each_store });
+                    pieces.push(Piece {
+                        text: between(&lines, start, end),
+                        each_store,
+                    });
                     each_store = false;
                 }
             }
@@ -51,11 +62,20 @@ pub(super) fn statements(text: &str) -> Result<Vec<Piece>, Refusal> {
         }
     }
     if let Some(start) = start {
-        let end = Location { line: lines.len() as u64, column: u64::MAX };
-        pieces.push(Piece { text: between(&lines, start, end), each_store });
+        let end = Location {
+            line: lines.len() as u64,
+            column: u64::MAX,
+        };
+        pieces.push(Piece {
+            text: between(&lines, start, end),
+            each_store,
+        });
     }
     match each_store && pieces.last().is_none_or(|last| !last.each_store) {
-        true => Err(Refusal::new(RefusalKind::Syntax, "`-- each store` stands before a statement, and none follows")),
+        true => Err(Refusal::new(
+            RefusalKind::Syntax,
+            "`-- each store` stands before a statement, and none follows",
+        )),
         false => Ok(pieces),
     }
 }

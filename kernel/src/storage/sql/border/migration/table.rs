@@ -41,7 +41,10 @@ impl Planner<'_> {
             .build();
         refuse_if!(plain != *create => "a table has columns and constraints; all other options are refused");
         if create.columns.len() > MOST_COLUMNS {
-            return Err(Refusal::new(RefusalKind::TooLarge, format!("a table has at most {MOST_COLUMNS} columns")));
+            return Err(Refusal::new(
+                RefusalKind::TooLarge,
+                format!("a table has at most {MOST_COLUMNS} columns"),
+            ));
         }
 
         let mut table = Table {
@@ -97,11 +100,15 @@ impl Planner<'_> {
                 | TableConstraint::FulltextOrSpatial(_)
                 | TableConstraint::PrimaryKeyUsingIndex(_)
                 | TableConstraint::UniqueUsingIndex(_)
-                | TableConstraint::Exclude(_) => return Err(refused("constraints are PRIMARY KEY, UNIQUE, FOREIGN KEY and CHECK")),
+                | TableConstraint::Exclude(_) => {
+                    return Err(refused("constraints are PRIMARY KEY, UNIQUE, FOREIGN KEY and CHECK"));
+                }
             }
         }
         if table.primary_key.is_empty() {
-            return Err(refused(format!("{name} needs a primary key: rows without one cannot be told apart")));
+            return Err(refused(format!(
+                "{name} needs a primary key: rows without one cannot be told apart"
+            )));
         }
         for column in &mut table.columns {
             column.nullable &= !table.primary_key.contains(&column.name);
@@ -111,7 +118,9 @@ impl Planner<'_> {
         let first = self.schema.tables.is_empty();
         self.schema.tables.push(table);
         let mut conditions = Vec::new();
-        let of_columns = written.iter().flat_map(|column| column.checks.iter().map(|(given, expr)| (given.clone(), *expr)));
+        let of_columns = written
+            .iter()
+            .flat_map(|column| column.checks.iter().map(|(given, expr)| (given.clone(), *expr)));
         let of_table = create.constraints.iter().filter_map(|constraint| match constraint {
             TableConstraint::Check(check) => Some(written_check(check)),
             _ => None,
@@ -124,19 +133,36 @@ impl Planner<'_> {
         let print = |engine| printed(engine, &self.schema.plugin, table, &written, &conditions);
         let (mut postgres, sqlite) = (vec![print(Engine::Postgres)], vec![print(Engine::Sqlite)]);
         if first {
-            postgres.insert(0, format!("create schema if not exists {}", names::quoted(&self.schema.plugin)));
+            postgres.insert(
+                0,
+                format!("create schema if not exists {}", names::quoted(&self.schema.plugin)),
+            );
         }
-        self.steps.push(super::Step::Ddl { postgres, sqlite, class: Class::Expand, describes: format!("create table {name}") });
+        self.steps.push(super::Step::Ddl {
+            postgres,
+            sqlite,
+            class: Class::Expand,
+            describes: format!("create table {name}"),
+        });
         Ok(())
     }
 
     pub(super) fn new_column<'a>(&self, definition: &'a ast::ColumnDef) -> Result<NewColumn<'a>, Refusal> {
-        let ast::ColumnDef { name, data_type, options } = definition;
+        let ast::ColumnDef {
+            name,
+            data_type,
+            options,
+        } = definition;
         let column = names::written(name);
         names::accept("column", &column).map_err(|refusal| refusal.within(name.span))?;
         let kind = named_type(data_type).map_err(|refusal| refusal.within(name.span))?;
         let mut new = NewColumn {
-            column: Column { name: column, kind, nullable: true, has_default: false },
+            column: Column {
+                name: column,
+                kind,
+                nullable: true,
+                has_default: false,
+            },
             default: None,
             checks: Vec::new(),
             primary: false,
@@ -159,9 +185,15 @@ impl Planner<'_> {
                     let (named, expr) = written_check(check)?;
                     new.checks.push((given.or(named), expr));
                 }
-                ColumnOption::Collation(_) => return Err(refused("COLLATE is refused: text compares by its bytes on both engines")),
+                ColumnOption::Collation(_) => {
+                    return Err(refused(
+                        "COLLATE is refused: text compares by its bytes on both engines",
+                    ));
+                }
                 ColumnOption::Generated { .. } | ColumnOption::Identity(_) => {
-                    return Err(refused("generated and identity columns are refused: make ids in the plugin, with ids.new"));
+                    return Err(refused(
+                        "generated and identity columns are refused: make ids in the plugin, with ids.new",
+                    ));
                 }
                 ColumnOption::Materialized(_)
                 | ColumnOption::Ephemeral(_)
@@ -175,19 +207,29 @@ impl Planner<'_> {
                 | ColumnOption::Policy(_)
                 | ColumnOption::Tags(_)
                 | ColumnOption::Srid(_)
-                | ColumnOption::Invisible => return Err(refused(format!("`{option}` is not a column option here"))),
+                | ColumnOption::Invisible => {
+                    return Err(refused(format!("`{option}` is not a column option here")));
+                }
             }
         }
         Ok(new)
     }
 
-    pub(super) fn check(&mut self, table: &str, given: Option<String>, expr: &ast::Expr) -> Result<(String, Condition), Refusal> {
+    pub(super) fn check(
+        &mut self,
+        table: &str,
+        given: Option<String>,
+        expr: &ast::Expr,
+    ) -> Result<(String, Condition), Refusal> {
         let condition = condition::condition(&self.schema, table, expr)?;
         let found = self.known(table)?;
         let name = constraint_name(found, given, format!("check{}", found.checks.len() + 1))?;
         let columns = condition.columns.clone();
         if let Some(found) = self.schema.table_mut(table) {
-            found.checks.push(Check { name: name.clone(), columns });
+            found.checks.push(Check {
+                name: name.clone(),
+                columns,
+            });
         }
         Ok((name, condition))
     }
@@ -205,35 +247,63 @@ impl Planner<'_> {
             characteristics,
         } = key;
         let other = names::written(names::single("the referenced table", foreign_table).map_err(|_| {
-            refused(format!("{foreign_table} belongs to another plugin: keep its id as text and call that plugin"))
+            refused(format!(
+                "{foreign_table} belongs to another plugin: keep its id as text and call that plugin"
+            ))
         })?);
         let cascade = match on_delete {
             None | Some(ReferentialAction::NoAction | ReferentialAction::Restrict) => false,
             Some(ReferentialAction::Cascade) => true,
             Some(ReferentialAction::SetNull | ReferentialAction::SetDefault) => {
-                return Err(refused("ON DELETE SET NULL and SET DEFAULT are refused, they would also change the store: update the rows in the plugin"));
+                return Err(refused(
+                    "ON DELETE SET NULL and SET DEFAULT are refused, they would also change the store: update the rows in the plugin",
+                ));
             }
         };
         refuse_if!(
             !matches!(on_update, None | Some(ReferentialAction::NoAction)) => "ON UPDATE is refused: keys do not change",
             index_name.is_some() || match_kind.is_some() || characteristics.is_some() => "a foreign key has ON DELETE and nothing else",
         );
-        let target = if other == table.name { &*table } else { self.known(&other)? };
+        let target = if other == table.name {
+            &*table
+        } else {
+            self.known(&other)?
+        };
         let references = match referred_columns.is_empty() {
             true => target.primary_key.clone(),
             false => plain_columns(target, referred_columns)?,
         };
         if !target.keys().any(|key| key == references.as_slice()) {
-            return Err(refused(format!("({}) is not a key of {other}: a foreign key points to a primary key or a unique constraint", references.join(", "))));
+            return Err(refused(format!(
+                "({}) is not a key of {other}: a foreign key points to a primary key or a unique constraint",
+                references.join(", ")
+            )));
         }
         let kinds = |table: &Table, columns: &[String]| -> Vec<Option<ColumnType>> {
-            columns.iter().map(|column| table.column(column).map(|column| column.kind)).collect()
+            columns
+                .iter()
+                .map(|column| table.column(column).map(|column| column.kind))
+                .collect()
         };
         if kinds(table, &columns) != kinds(target, &references) {
-            return Err(refused(format!("({}) and ({}) of {other} differ in number or types", columns.join(", "), references.join(", "))));
+            return Err(refused(format!(
+                "({}) and ({}) of {other} differ in number or types",
+                columns.join(", "),
+                references.join(", ")
+            )));
         }
-        let name = constraint_name(table, given.as_ref().map(names::written), format!("{}_fkey", columns.join("_")))?;
-        table.foreign_keys.push(ForeignKey { name, columns, table: other, references, cascade });
+        let name = constraint_name(
+            table,
+            given.as_ref().map(names::written),
+            format!("{}_fkey", columns.join("_")),
+        )?;
+        table.foreign_keys.push(ForeignKey {
+            name,
+            columns,
+            table: other,
+            references,
+            cascade,
+        });
         Ok(())
     }
 }
@@ -243,7 +313,11 @@ fn primary_key(table: &mut Table, columns: Vec<String>) -> Result<(), Refusal> {
         return Err(refused(format!("{} has two primary keys", table.name)));
     }
     let unordered = |kind| matches!(kind, ColumnType::Jsonb | ColumnType::Bytea);
-    if table.columns.iter().any(|column| columns.contains(&column.name) && unordered(column.kind)) {
+    if table
+        .columns
+        .iter()
+        .any(|column| columns.contains(&column.name) && unordered(column.kind))
+    {
         return Err(refused("jsonb and bytea cannot be part of a key"));
     }
     table.primary_key = columns;
@@ -252,7 +326,11 @@ fn primary_key(table: &mut Table, columns: Vec<String>) -> Result<(), Refusal> {
 
 pub(super) fn unique(table: &mut Table, given: Option<String>, columns: Vec<String>) -> Result<(), Refusal> {
     let unordered = |kind| matches!(kind, ColumnType::Jsonb | ColumnType::Bytea);
-    if table.columns.iter().any(|column| columns.contains(&column.name) && unordered(column.kind)) {
+    if table
+        .columns
+        .iter()
+        .any(|column| columns.contains(&column.name) && unordered(column.kind))
+    {
         return Err(refused("jsonb and bytea cannot be part of a key"));
     }
     let name = constraint_name(table, given, format!("{}_key", columns.join("_")))?;
@@ -260,7 +338,10 @@ pub(super) fn unique(table: &mut Table, given: Option<String>, columns: Vec<Stri
     Ok(())
 }
 
-pub(super) fn written_unique(table: &Table, key: &ast::UniqueConstraint) -> Result<(Option<String>, Vec<String>), Refusal> {
+pub(super) fn written_unique(
+    table: &Table,
+    key: &ast::UniqueConstraint,
+) -> Result<(Option<String>, Vec<String>), Refusal> {
     refuse_if!(
         key.index_name.is_some()
             || !key.index_type_display.is_none()
@@ -306,7 +387,11 @@ fn constraint_name(table: &Table, given: Option<String>, made: String) -> Result
 fn key_columns(table: &Table, columns: &[ast::IndexColumn]) -> Result<Vec<String>, Refusal> {
     let mut idents = Vec::with_capacity(columns.len());
     for ast::IndexColumn { column, operator_class } in columns {
-        let ast::OrderByExpr { expr, options, with_fill } = column;
+        let ast::OrderByExpr {
+            expr,
+            options,
+            with_fill,
+        } = column;
         refuse_if!(
             operator_class.is_some() || options.sort.is_some() || options.nulls_first.is_some() || with_fill.is_some()
                 => "a key names columns and nothing else",
@@ -324,7 +409,10 @@ fn plain_columns(table: &Table, idents: &[ast::Ident]) -> Result<Vec<String>, Re
     for ident in idents {
         let name = names::written(ident);
         if table.column(&name).is_none() {
-            return Err(Refusal::new(RefusalKind::UnknownName, format!("{} has no column {name}", table.name)).within(ident.span));
+            return Err(
+                Refusal::new(RefusalKind::UnknownName, format!("{} has no column {name}", table.name))
+                    .within(ident.span),
+            );
         }
         if columns.contains(&name) {
             return Err(refused(format!("{name} stands twice in a key")));
@@ -341,13 +429,36 @@ pub(super) fn physical_constraint(table: &str, constraint: &str) -> String {
 
 pub(super) const PRIMARY_KEY: &str = "pkey";
 
-fn printed(engine: Engine, plugin: &str, table: &Table, written: &[NewColumn], checks: &[(String, Condition)]) -> String {
-    let mut parts = vec![format!("\"{STORE_COLUMN}\" {} not null", physical_type(engine, ColumnType::Bigint))];
-    parts.extend(table.columns.iter().zip(written).map(|(column, written)| printed_column(engine, column, written)));
+fn printed(
+    engine: Engine,
+    plugin: &str,
+    table: &Table,
+    written: &[NewColumn],
+    checks: &[(String, Condition)],
+) -> String {
+    let mut parts = vec![format!(
+        "\"{STORE_COLUMN}\" {} not null",
+        physical_type(engine, ColumnType::Bigint)
+    )];
+    parts.extend(
+        table
+            .columns
+            .iter()
+            .zip(written)
+            .map(|(column, written)| printed_column(engine, column, written)),
+    );
     let constraint = |name: &str| physical_constraint(&table.name, name);
-    parts.push(format!("constraint {} primary key ({})", constraint(PRIMARY_KEY), with_store(&table.primary_key)));
+    parts.push(format!(
+        "constraint {} primary key ({})",
+        constraint(PRIMARY_KEY),
+        with_store(&table.primary_key)
+    ));
     for unique in &table.uniques {
-        parts.push(format!("constraint {} unique ({})", constraint(&unique.name), with_store(&unique.columns)));
+        parts.push(format!(
+            "constraint {} unique ({})",
+            constraint(&unique.name),
+            with_store(&unique.columns)
+        ));
     }
     for key in &table.foreign_keys {
         parts.push(format!(
@@ -360,14 +471,22 @@ fn printed(engine: Engine, plugin: &str, table: &Table, written: &[NewColumn], c
         ));
     }
     for (name, condition) in checks {
-        parts.push(format!("constraint {} check ({})", constraint(name), condition.text(engine)));
+        parts.push(format!(
+            "constraint {} check ({})",
+            constraint(name),
+            condition.text(engine)
+        ));
     }
     let strict = match engine {
         Engine::Postgres => "",
         // Refuses a value of another type, as PostgreSQL does.
         Engine::Sqlite => " strict",
     };
-    format!("create table {} (\n  {}\n){strict}", table_name(engine, plugin, &table.name), parts.join(",\n  "))
+    format!(
+        "create table {} (\n  {}\n){strict}",
+        table_name(engine, plugin, &table.name),
+        parts.join(",\n  ")
+    )
 }
 
 pub(super) fn printed_column(engine: Engine, column: &Column, written: &NewColumn) -> String {
@@ -393,16 +512,22 @@ impl NewColumn<'_> {
     pub fn addable(&self) -> Result<(), Refusal> {
         let name = &self.column.name;
         if self.primary || self.references.is_some() {
-            return Err(refused(format!("{name}: keys cannot be added to a table that exists; make a new table and copy the rows")));
+            return Err(refused(format!(
+                "{name}: keys cannot be added to a table that exists; make a new table and copy the rows"
+            )));
         }
         if self.unique.is_some() {
             return Err(refused(format!("{name}: add the column, then create a unique index")));
         }
         if !self.checks.is_empty() {
-            return Err(refused(format!("{name}: a check cannot be added to a table that exists; make a new table and copy the rows")));
+            return Err(refused(format!(
+                "{name}: a check cannot be added to a table that exists; make a new table and copy the rows"
+            )));
         }
         if !self.column.nullable && self.default.is_none() {
-            return Err(refused(format!("{name} is NOT NULL and needs a DEFAULT, for the rows that exist")));
+            return Err(refused(format!(
+                "{name} is NOT NULL and needs a DEFAULT, for the rows that exist"
+            )));
         }
         Ok(())
     }
@@ -420,6 +545,8 @@ fn physical_type(engine: Engine, kind: ColumnType) -> &'static str {
 
 pub(super) fn with_store(columns: &[String]) -> String {
     let mut list = format!("\"{STORE_COLUMN}\"");
-    columns.iter().for_each(|column| list.push_str(&format!(", {}", names::quoted(column))));
+    columns
+        .iter()
+        .for_each(|column| list.push_str(&format!(", {}", names::quoted(column))));
     list
 }
