@@ -239,7 +239,7 @@ impl Exchange {
                 Ok(caller)
             }
             Ok(None) => {
-                // A publishable key is no secret, so it buys nobody more requests.
+                // A publishable key is no secret, so it gives nobody more requests.
                 if self.shows_credentials() {
                     self.http.limits.check_address(self.client.address)?;
                 }
