@@ -98,17 +98,50 @@ pub(super) fn repeat_values(text: &str, rows: usize, columns: usize) -> Option<S
         if row > 0 {
             out.push_str(", ");
         }
-        let mut pieces = tuple.split('$');
-        out.push_str(pieces.next()?);
-        for piece in pieces {
-            let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
-            let number: usize = piece[..end].parse().ok()?;
-            out.push('$');
-            out.push_str(&(number + row * columns).to_string());
-            out.push_str(&piece[end..]);
-        }
+        out.push_str(&counted_on(tuple, row * columns)?);
     }
     out.push_str(&text[close..]);
+    Some(out)
+}
+
+/// Changes of different tables, each with how many arguments it takes, as one statement of PostgreSQL: it answers one row
+/// with how many rows each of them changed. None where they can't be joined: a statement does not see what another part
+/// of itself changes.
+pub(super) fn join<'a>(changes: impl Iterator<Item = (&'a str, usize)>) -> Option<String> {
+    let (mut parts, mut counts, mut tables) = (Vec::new(), Vec::new(), Vec::new());
+    let mut taken = 0;
+    for (place, (text, arguments)) in changes.enumerate() {
+        let table = changed_table(text)?;
+        if tables.contains(&table) {
+            return None;
+        }
+        tables.push(table);
+        parts.push(format!("c{place} as ({} returning 1)", counted_on(text, taken)?));
+        counts.push(format!("(select count(*) from c{place})"));
+        taken += arguments;
+    }
+    Some(format!("with {} select {}", parts.join(", "), counts.join(", ")))
+}
+
+/// The table that a text without RETURNING changes.
+fn changed_table(text: &str) -> Option<&str> {
+    let verbs = ["insert into ", "update ", "delete from "];
+    let rest = verbs.into_iter().find_map(|verb| text.strip_prefix(verb))?;
+    let plain = !text.split_ascii_whitespace().any(|word| word == "returning");
+    plain.then(|| &rest[..rest.find(char::is_whitespace).unwrap_or(rest.len())])
+}
+
+/// The text with each `$1` counted on by so many.
+fn counted_on(text: &str, by: usize) -> Option<String> {
+    let mut pieces = text.split('$');
+    let mut out = pieces.next()?.to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+        let number: usize = piece[..end].parse().ok()?;
+        out.push('$');
+        out.push_str(&(number + by).to_string());
+        out.push_str(&piece[end..]);
+    }
     Some(out)
 }
 
@@ -164,5 +197,23 @@ mod tests {
                 "insert into kernel.t (a, b) values ($1, coalesce($2, 0)), ($3, coalesce($4, 0)) on conflict do nothing"
             )
         );
+    }
+
+    #[test]
+    fn changes_of_different_tables_become_one_statement() {
+        let insert = ("insert into kernel.a (x, y) values ($1, $2)", 2);
+        let delete = ("delete from kernel.b where x = $1", 1);
+        assert_eq!(
+            join([insert, delete].into_iter()).as_deref(),
+            Some(
+                "with c0 as (insert into kernel.a (x, y) values ($1, $2) returning 1), \
+                 c1 as (delete from kernel.b where x = $3 returning 1) \
+                 select (select count(*) from c0), (select count(*) from c1)"
+            )
+        );
+        let same_table = ("update kernel.a set x = $1", 1);
+        assert_eq!(join([insert, same_table].into_iter()), None);
+        let answers_itself = ("delete from kernel.c returning x", 0);
+        assert_eq!(join([insert, answers_itself].into_iter()), None);
     }
 }
