@@ -104,14 +104,14 @@ pub(super) fn repeat_values(text: &str, rows: usize, columns: usize) -> Option<S
     Some(out)
 }
 
-/// Changes of different tables, each with how many arguments it takes, as one statement of PostgreSQL: it answers one row
-/// with how many rows each of them changed. None where they can't be joined: a statement does not see what another part
-/// of itself changes.
+/// Inserts and updates, each with how many arguments it takes, as one statement of PostgreSQL: it answers one row with how
+/// many rows each of them changed. A statement does not see what another part of itself changes, so each must change
+/// another table and read no other; None where that is not so. Deletions cascade, and are never joined.
 pub(super) fn join<'a>(changes: impl Iterator<Item = (&'a str, usize)>) -> Option<String> {
     let (mut parts, mut counts, mut tables) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken = 0;
     for (place, (text, arguments)) in changes.enumerate() {
-        let table = changed_table(text)?;
+        let table = only_table(text)?;
         if tables.contains(&table) {
             return None;
         }
@@ -123,12 +123,15 @@ pub(super) fn join<'a>(changes: impl Iterator<Item = (&'a str, usize)>) -> Optio
     Some(format!("with {} select {}", parts.join(", "), counts.join(", ")))
 }
 
-/// The table that a text without RETURNING changes.
-fn changed_table(text: &str) -> Option<&str> {
-    let verbs = ["insert into ", "update ", "delete from "];
-    let rest = verbs.into_iter().find_map(|verb| text.strip_prefix(verb))?;
-    let plain = !text.split_ascii_whitespace().any(|word| word == "returning");
-    plain.then(|| &rest[..rest.find(char::is_whitespace).unwrap_or(rest.len())])
+/// The table that an insert or update without RETURNING changes, if it is the only one it names.
+fn only_table(text: &str) -> Option<&str> {
+    let changes = text.starts_with("insert into kernel.") || text.starts_with("update kernel.");
+    if !changes || text.contains("returning") {
+        return None;
+    }
+    let mut tables = text.split("kernel.").skip(1).map(|after| &after[..word_end(after)]);
+    let first = tables.next()?;
+    tables.all(|table| table == first).then_some(first)
 }
 
 /// The text with each `$1` counted on by so many.
@@ -202,18 +205,22 @@ mod tests {
     #[test]
     fn changes_of_different_tables_become_one_statement() {
         let insert = ("insert into kernel.a (x, y) values ($1, $2)", 2);
-        let delete = ("delete from kernel.b where x = $1", 1);
+        let update = ("update kernel.b set x = $1 where kernel.b.y = 1", 1);
         assert_eq!(
-            join([insert, delete].into_iter()).as_deref(),
+            join([insert, update].into_iter()).as_deref(),
             Some(
                 "with c0 as (insert into kernel.a (x, y) values ($1, $2) returning 1), \
-                 c1 as (delete from kernel.b where x = $3 returning 1) \
+                 c1 as (update kernel.b set x = $3 where kernel.b.y = 1 returning 1) \
                  select (select count(*) from c0), (select count(*) from c1)"
             )
         );
-        let same_table = ("update kernel.a set x = $1", 1);
-        assert_eq!(join([insert, same_table].into_iter()), None);
-        let answers_itself = ("delete from kernel.c returning x", 0);
-        assert_eq!(join([insert, answers_itself].into_iter()), None);
+        for apart in [
+            "update kernel.a set x = 1",
+            "update kernel.b set x = (select x from kernel.a)",
+            "update kernel.b set x = 1 returning x",
+            "delete from kernel.b",
+        ] {
+            assert_eq!(join([insert, (apart, 0)].into_iter()), None, "{apart}");
+        }
     }
 }
