@@ -16,6 +16,11 @@ pub fn misbehaving() -> Vec<u8> {
     BUILT.get_or_init(|| build("tests/hostile/misbehaving")).clone()
 }
 
+pub fn greedy() -> Vec<u8> {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| build("tests/hostile/greedy")).clone()
+}
+
 pub fn relay() -> Vec<u8> {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
     // A builder that refuses addresses protects nobody: the attacker brings another one.

@@ -56,6 +56,8 @@ impl PostgresOptions {
                 ("search_path", String::new()),
                 ("timezone", "UTC".into()),
                 ("synchronous_commit", "on".into()),
+                // Compiling a plan takes longer than running any statement that may finish within its deadline.
+                ("jit", "off".into()),
                 ("statement_timeout", milliseconds(config.statement_timeout_ms)),
                 ("lock_timeout", milliseconds(config.lock_timeout_ms)),
                 (
