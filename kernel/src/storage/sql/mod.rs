@@ -133,7 +133,7 @@ impl Sql {
 
     /// What a plugin's statements need; to be made once per installed version and cloned.
     pub fn access(&self, plugin: &str) -> PluginAccess {
-        PluginAccess::new(plugin, self.0.config.connections_per_plugin)
+        PluginAccess::new(plugin, self.0.config.connections_per_plugin, self.0.engine)
     }
 
     /// The configured caps under this deadline.
