@@ -79,7 +79,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
                     ("kind", "kind"),
                     ("name", "name"),
                     ("permissions", "permissions"),
-                    ("ends in", "last4"),
+                    ("ends in", "ends_in"),
                     ("revoked", "revoked_at"),
                 ],
             );

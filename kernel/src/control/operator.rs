@@ -584,8 +584,11 @@ fn plugin_to_json(plugin: &Plugin, sql: &[String]) -> Value {
 /// What an operator is told where installing and the like fails.
 fn refused(error: InstallError) -> Problem {
     let code = match &error {
-        InstallError::NotInstalled(_) | InstallError::NothingToRollBackTo(_) => Code::NotFound,
-        InstallError::AlreadyInstalled(_) | InstallError::Unchanged | InstallError::Conflict(_) => Code::Conflict,
+        InstallError::NotInstalled(_) => Code::NotFound,
+        InstallError::AlreadyInstalled(_)
+        | InstallError::NothingToRollBackTo(_)
+        | InstallError::Unchanged
+        | InstallError::Conflict(_) => Code::Conflict,
         InstallError::Database(_) | InstallError::Migrate(_) => Code::Unavailable,
         InstallError::Internal(_) => Code::Internal,
         _ => Code::InvalidBody,
