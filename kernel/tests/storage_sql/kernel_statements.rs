@@ -47,7 +47,7 @@ async fn one_text_serves_both_engines(engine: Engine) {
     assert!(row.get::<i64>(0).is_err());
     let absent = kernel
         .fetch_optional(
-            "select retires_at from kernel.signing_keys where kid = $1",
+            "select signs_from from kernel.signing_keys where kid = $1",
             &args!["none"],
         )
         .await;
