@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -10,11 +12,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    clap_complete::generate(
-        args.shell,
-        &mut crate::Cli::command(),
-        "commerce",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut crate::Cli::command(), "commerce", &mut script);
+    // A reader that went away (`| head`) ends the output, not the command.
+    let _ = std::io::stdout().write_all(&script);
     Ok(Exit::Ok)
 }

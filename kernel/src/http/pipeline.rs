@@ -182,7 +182,7 @@ impl Exchange {
         let arrival = self.arrival.clone();
         let path = arrival.0.0.uri.path();
         if self.table.routes.routes(path).is_empty() {
-            self.table = self.http.catch_up().await;
+            self.table = self.http.table_of_now().await;
         }
         let table = self.table.clone();
         let matched = table.routes.find(path)?.ok_or_else(nothing_here)?;

@@ -11,6 +11,11 @@ pub fn misbehaving() -> Vec<u8> {
     built("misbehaving")
 }
 
+pub fn greedy() -> Vec<u8> {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| build("tests/hostile/greedy")).clone()
+}
+
 pub fn relay() -> Vec<u8> {
     // A builder that refuses addresses protects nobody: the attacker brings another one.
     let package = with_manifest(&built("relay"), "metadata.example", "169.254.169.254");
