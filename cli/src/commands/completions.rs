@@ -1,3 +1,5 @@
+//! `commerce completions`: what a shell completes as one types.
+
 use std::io::Write;
 
 use clap::CommandFactory;
@@ -12,9 +14,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<Exit, Failure> {
+    // Not straight to standard output: a reader that went away (`| head`) would end it in a panic.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut crate::Cli::command(), "commerce", &mut script);
-    // A reader that went away (`| head`) ends the output, not the command.
     let _ = std::io::stdout().write_all(&script);
     Ok(Exit::Ok)
 }

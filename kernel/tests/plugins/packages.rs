@@ -12,8 +12,7 @@ pub fn misbehaving() -> Vec<u8> {
 }
 
 pub fn greedy() -> Vec<u8> {
-    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    BUILT.get_or_init(|| build("tests/hostile/greedy")).clone()
+    built("greedy")
 }
 
 pub fn relay() -> Vec<u8> {
