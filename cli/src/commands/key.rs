@@ -40,7 +40,7 @@ pub enum Command {
         store: String,
     },
     /// Refuse an API key from now on.
-    #[command(after_help = "Example: commerce key revoke key_01h… --store jakarta")]
+    #[command(after_help = "Example: commerce key revoke apikey_01h… --store jakarta")]
     Revoke {
         id: String,
         #[arg(long)]

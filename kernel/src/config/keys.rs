@@ -129,7 +129,7 @@ pub const KEYS: &[Key] = &[
 
     integer("plugins.concurrent_calls", "512", 1, 100_000, "Requests, events and jobs that plugins answer at once on this node; more wait, then get 503."),
     integer("plugins.call_depth", "8", 1, 64, "How deep plugins may call each other within one call."),
-    integer("plugins.queue_wait_ms", "1000", 0, 600_000, "How long a call waits for its turn."),
+    integer("plugins.queue_wait_ms", "10000", 0, 600_000, "How long a call waits for its turn."),
     integer("plugins.deadline_ms", "5000", 10, 600_000, "A call, with all it calls, is ended after this."),
     integer("plugins.deadline_cap_ms", "60000", 10, 3_600_000, "The longest deadline a manifest may ask for."),
     integer("plugins.memory_mib", "64", 2, 4096, "Memory of one call."),

@@ -57,7 +57,7 @@ struct Document {
     paths: BTreeMap<String, BTreeMap<String, Value>>,
     schemas: BTreeMap<String, Value>,
     codes: BTreeSet<String>,
-    /// Declared headers that prove something, such as `x-basket-token`.
+    /// Declared headers that prove something, such as `x-note-token`.
     proofs: BTreeSet<String>,
 }
 
@@ -447,7 +447,7 @@ fn path_names(path: &str) -> impl Iterator<Item = &str> {
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
 }
 
-/// `product.list_items` and `x-basket-token` as type names: `ProductListItems`, `XBasketToken`.
+/// `notes.list_items` and `x-note-token` as type names: `NotesListItems`, `XNoteToken`.
 fn pascal(name: &str) -> String {
     name.split(['.', '_', '-', ' '])
         .map(|word| {

@@ -43,7 +43,7 @@ impl Default for PluginsConfig {
         Self {
             concurrent_calls: 512,
             call_depth: 8,
-            queue_wait_ms: 1_000,
+            queue_wait_ms: 10_000,
             deadline_ms: 5_000,
             deadline_cap_ms: 60_000,
             memory_mib: 64,

@@ -139,7 +139,7 @@ async fn a_unit_survives_a_capped_statement_in_a_nested_transaction(engine: Engi
     let mut work = world.work(Mode::Changing);
     let call = work.enter();
     world.insert(&mut work, "chair").await.unwrap();
-    let attempt = work.begin(call).await.unwrap();
+    let attempt = work.begin(call, &world.product).await.unwrap();
     let outcome = work
         .statement(&world.product, &many, &args(json!([])), world.limits())
         .await;
