@@ -352,7 +352,7 @@ async fn every_command_shows_an_example() {
         let help = kernel.commerce(&arguments).await;
         assert_eq!(help.code, 0, "{help:?}");
         assert!(
-            help.stdout.contains("Example: commerce "),
+            help.stdout.contains("\nExample: "),
             "commerce {}:\n{}",
             path.join(" "),
             help.stdout
