@@ -57,7 +57,12 @@ impl Kernel {
             "the database lacks {waiting} migrations of this version; run `commerce migrate up`"
         );
         let embedded = sql.engine() == Engine::Sqlite;
-        let master = MasterKey::obtain(config.master_key.as_ref(), &config.data_dir, embedded)?;
+        // Made only where nothing was sealed yet: a second node that made its own could read nothing of the first's.
+        let sealed = sql
+            .kernel()
+            .fetch_optional("select kid from kernel.signing_keys limit 1", &[])
+            .await?;
+        let master = MasterKey::obtain(config.master_key.as_ref(), &config.data_dir, sealed.is_none())?;
         let metrics = Metrics::new()?;
         let versions = Versions::start(sql.clone()).await?;
         let stores = Stores::open(sql.clone(), &versions).await?;
@@ -76,6 +81,10 @@ impl Kernel {
             tags: cache.clone(),
         };
         let plugins = Plugins::open(parts, &config.data_dir, &versions, metrics.registry()).await?;
+        // A database that was restored or copied under another name has none of its roles and grants yet.
+        for plugin in plugins.installed().plugins() {
+            sql.ensure_plugin(&plugin.name).await?;
+        }
         Ok(Arc::new(Self {
             config,
             sql,

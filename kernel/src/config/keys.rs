@@ -120,7 +120,6 @@ pub const KEYS: &[Key] = &[
 
     credentials("sql.url", "postgres://commerce:password@localhost/commerce", "The database. Absent: SQLite in data_dir/commerce.db. Give sqlite:PATH for another file, or postgres://user:password@host/database."),
     integer("sql.max_connections", "16", 1, 10_000, "Connections for requests, events and jobs (PostgreSQL), or readers (SQLite, which has one writer)."),
-    integer("sql.connections_per_plugin", "12", 1, 10_000, "How many of them one plugin may hold at once."),
     integer("sql.statement_timeout_ms", "5000", 10, 600_000, "A statement is ended after this."),
     integer("sql.lock_timeout_ms", "3000", 10, 600_000, "A statement waits at most this long for a lock."),
     integer("sql.queue_wait_ms", "10000", 10, 600_000, "A call waits at most this long for a connection; then the answer is 503."),
@@ -140,15 +139,13 @@ pub const KEYS: &[Key] = &[
     integer("plugins.answer_cap_kib", "16384", 1, 1_048_576, "The largest answer a manifest may ask for."),
     integer("plugins.instances", "64", 1, 100_000, "Calls of one plugin at once on this node."),
     integer("plugins.instances_cap", "256", 1, 100_000, "The most calls at once a manifest may ask for."),
-    integer("plugins.connections", "16", 1, 10_000, "Database connections of one plugin at once on this node."),
+    integer("plugins.connections", "12", 1, 10_000, "Database connections that one plugin may hold or wait for at once on this node. Fewer than sql.max_connections leaves some to others."),
     integer("plugins.connections_cap", "64", 1, 10_000, "The most connections a manifest may ask for."),
     integer("plugins.warm_instances", "48", 0, 10_000, "Idle instances that stay warm; each keeps up to 2 MiB of memory."),
     integer("plugins.http_timeout_cap_ms", "30000", 10, 600_000, "The longest that a plugin's outgoing request may take."),
     integer("plugins.http_answer_kib", "4096", 1, 1_048_576, "Largest answer to a plugin's outgoing request."),
     list("plugins.http_plain_hosts", "[]", "Hosts with ports (127.0.0.1:9000) to which granted plugins may send plain HTTP, private addresses included. For simulators and tests."),
     list("plugins.http_private_networks", "[]", "Networks (10.1.0.0/16) inside which granted hosts may lie although they are private."),
-
-
 
     integer("events.workers", "8", 0, 1000, "Events, and as many jobs, under way at once on this node. 0: this node leaves them to others."),
     integer("events.poll_ms", "500", 10, 60_000, "How often to look for what other nodes left to do, and for jobs that have become due."),
@@ -157,6 +154,7 @@ pub const KEYS: &[Key] = &[
     integer("events.backoff_ms", "1000", 1, 3_600_000, "The pause after the first failure; it doubles with each further one."),
     integer("events.backoff_cap_ms", "3600000", 1, 86_400_000, "The longest such pause."),
     integer("events.keep_hours", "72", 1, 87_600, "How long finished events and jobs stay listed. Dead letters stay until they are replayed or skipped."),
+
     integer("auth.access_token_minutes", "15", 1, 1440, "Life of an access token. A change of an account's rights reaches every node within two seconds, whatever this says."),
     integer("auth.refresh_token_days", "30", 1, 3650, "Life of a refresh token, renewed with each use."),
     integer("auth.refresh_grace_ms", "0", 0, 60_000, "A refresh token sent again within this time after its use gets the same answer instead of ending the session. Two requests at the same moment always do."),

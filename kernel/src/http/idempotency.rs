@@ -72,9 +72,6 @@ const FINISH: &str =
 const RELEASE: &str = "delete from kernel.idempotency
      where store = $1 and caller = $2 and method = $3 and path = $4 and key = $5 and state = 'running'";
 
-/// For the purge: rows that no request will ask for again.
-pub const FORGET_BEFORE: &str = "delete from kernel.idempotency where created_at < $1";
-
 /// Keys whose requests run on this node.
 #[derive(Default)]
 pub struct KeysInFlight(Mutex<HashSet<[u8; 32]>>);

@@ -24,6 +24,7 @@ pub struct PluginsConfig {
     /// Top-level calls of one plugin at the same time on this node.
     pub instances: u32,
     pub instances_cap: u32,
+    /// Database connections that the calls of one plugin may hold or wait for at the same time.
     pub connections: u32,
     pub connections_cap: u32,
     /// Instances that are kept warm when idle; each keeps up to 2 MiB.
@@ -52,7 +53,7 @@ impl Default for PluginsConfig {
             answer_cap_kib: 16_384,
             instances: 64,
             instances_cap: 256,
-            connections: 16,
+            connections: 12,
             connections_cap: 64,
             warm_instances: 48,
             http_timeout_cap_ms: 30_000,

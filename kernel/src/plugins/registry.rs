@@ -306,7 +306,7 @@ impl Loader<'_> {
             statements: Statements::new(Border::new(schema.clone(), views), recorded_sql),
             settings: settings::Form::new(&descriptor).map_err(anyhow::Error::msg)?,
             contracts: checks,
-            access: self.sql.access(&name),
+            access: self.sql.access(&name, limits.connections),
             permits: share.map_or_else(
                 || Arc::new(Semaphore::new(limits.instances as usize)),
                 |one| one.permits.clone(),

@@ -18,6 +18,7 @@ use super::migrations::{self, Plan};
 use super::package::{Package, PackageError};
 use super::registry::{Installed, Outline, Plugin, foreign_views};
 use super::{Plugins, descriptor};
+use crate::events;
 use crate::http::problem::FieldError;
 use crate::storage::sql::border::{Border, Schema};
 use crate::storage::sql::{KernelStatement, MigrateError, SqlError, Time, Value as Bound};
@@ -330,7 +331,7 @@ impl Plugins {
         }
     }
 
-    /// Takes a plugin away; with `purge` its tables too.
+    /// Takes a plugin away; with `purge` its tables too, and what it had yet to do.
     pub async fn remove(&self, name: &str, purge: bool) -> Result<(), InstallError> {
         let _one_at_a_time = self.0.changing.lock().await;
         self.reload_while_changing().await?;
@@ -344,6 +345,7 @@ impl Plugins {
             statements.push(named("delete from kernel.plugin_stores where plugin = $1"));
             statements.push(named("delete from kernel.plugin_migrations where plugin = $1"));
             statements.push(named("delete from kernel.packages where plugin = $1"));
+            statements.extend(events::forget_plugin(name));
         }
         statements.push(Topic::Plugins.changed());
         if purge {

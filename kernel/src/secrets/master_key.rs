@@ -51,8 +51,8 @@ impl MasterKey {
         Ok(Self(Secret::new(key)))
     }
 
-    /// The configured key, else the one in the data folder. `create`: make that file if there is none. Only for the embedded database: two
-    /// nodes of one PostgreSQL would make two keys and could not read each other's secrets.
+    /// The configured key, else the one in the data folder. `create`: make that file if there is none. Only where nothing is
+    /// sealed yet: two nodes of one database with two keys could not read each other's secrets.
     pub fn obtain(configured: Option<&Secret<String>>, data_dir: &Path, create: bool) -> Result<Self, SecretsError> {
         if let Some(text) = configured {
             return Self::parse(text.expose());

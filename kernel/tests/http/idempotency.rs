@@ -115,7 +115,7 @@ async fn twenty_at_once_are_one() {
 async fn two_nodes_agree_on_who_was_first() {
     let url = commerce_harness::postgres::database().await;
     let one = Served::on(Some(&url), &[]).await;
-    one.install("tests/hostile/impolite").await;
+    one.install("impolite").await;
     one.store("jakarta").await;
     let two = Arc::new(Served::on(Some(&url), &[]).await);
     let one = Arc::new(one);

@@ -1,7 +1,6 @@
 //! A kernel on a free port, without events, and a client that can misbehave: bytes in, bytes out.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -96,7 +95,9 @@ impl Served {
             outbox: nothing,
             tags: cache.clone(),
         };
-        let plugins = Plugins::open(parts, folder.path(), metrics.registry()).await.unwrap();
+        let plugins = Plugins::open(parts, folder.path(), &versions, metrics.registry())
+            .await
+            .unwrap();
         let http = Http::new(http::Parts {
             config: config.http,
             limits: config.rate_limits,
@@ -129,15 +130,17 @@ impl Served {
     /// With the impolite plugin and two stores, `jakarta` and `bandung`, known by their hosts.
     pub async fn impolite(variables: &[(&str, &str)]) -> Self {
         let served = Self::with(variables).await;
-        served.install("tests/hostile/impolite").await;
+        served.install("impolite").await;
         served.store("jakarta").await;
         served.store("bandung").await;
         served
     }
 
-    pub async fn install(&self, folder: &str) {
+    /// One of the repository's plugins.
+    pub async fn install(&self, name: &str) {
+        let package = std::fs::read(commerce_harness::kernel::package(name)).unwrap();
         self.plugins
-            .install(package(folder), Decision::All)
+            .install(package, Decision::All)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
     }
@@ -207,16 +210,6 @@ impl Served {
             .expect("it should have stopped")
             .unwrap();
     }
-}
-
-fn package(folder: &str) -> Vec<u8> {
-    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    let build = || {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
-        let built = commerce_build::build(&folder, &commerce_build::Options::default(), &mut |_| {});
-        std::fs::read(built.unwrap_or_else(|error| panic!("building {}: {error}", folder.display()))).unwrap()
-    };
-    BUILT.get_or_init(build).clone()
 }
 
 /// The parts of a kernel that these tests do without.

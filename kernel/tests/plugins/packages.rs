@@ -1,46 +1,28 @@
-//! The guests of this suite, built once per process, and packages made out of them by rewriting their sections.
-
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+//! The guests of this suite, and packages made out of them by rewriting their sections.
 
 use commerce_contract::sections;
 use wasmparser::{Parser, Payload};
 
 pub fn hello() -> Vec<u8> {
-    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    BUILT.get_or_init(|| build("examples/hello")).clone()
+    built("hello")
 }
 
 pub fn misbehaving() -> Vec<u8> {
-    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    BUILT.get_or_init(|| build("tests/hostile/misbehaving")).clone()
+    built("misbehaving")
 }
 
 pub fn greedy() -> Vec<u8> {
-    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    BUILT.get_or_init(|| build("tests/hostile/greedy")).clone()
+    built("greedy")
 }
 
 pub fn relay() -> Vec<u8> {
-    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
     // A builder that refuses addresses protects nobody: the attacker brings another one.
-    let forged = || {
-        let package = with_manifest(&build("tests/hostile/relay"), "metadata.example", "169.254.169.254");
-        with_manifest(&package, "loopback.example", "localhost")
-    };
-    BUILT.get_or_init(forged).clone()
+    let package = with_manifest(&built("relay"), "metadata.example", "169.254.169.254");
+    with_manifest(&package, "loopback.example", "localhost")
 }
 
-fn build(folder: &str) -> Vec<u8> {
-    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one_at_a_time = ONE_AT_A_TIME.lock();
-    let workspace: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let package = commerce_build::build(
-        &workspace.join(folder),
-        &commerce_build::Options::default(),
-        &mut |_| {},
-    );
-    std::fs::read(package.unwrap_or_else(|error| panic!("building {folder}: {error}"))).unwrap()
+fn built(name: &str) -> Vec<u8> {
+    std::fs::read(commerce_harness::kernel::package(name)).unwrap()
 }
 
 /// The same code with another text in one of its sections.

@@ -31,7 +31,7 @@ async fn everything_the_border_accepts_passes_the_wall(engine: Engine) {
         schema: reviews,
     };
     let border = Border::new(Arc::new(shop), vec![granted]);
-    let access = world.sql.access("shop");
+    let access = world.sql.access("shop", 12);
     let (mut ran, mut failed) = (0, Vec::new());
     for case in ACCEPTED.split("-- name: ").skip(1) {
         let (name, rest) = case.split_once('\n').unwrap();

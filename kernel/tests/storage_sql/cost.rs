@@ -170,11 +170,12 @@ async fn a_transaction_has_a_maximum_age(engine: Engine) {
 async fn one_plugin_cannot_take_every_connection(engine: Engine) {
     let config = SqlConfig {
         max_connections: 4,
-        connections_per_plugin: 2,
         queue_wait_ms: 300,
         ..SqlConfig::default()
     };
-    let world = Arc::new(World::with(engine, config).await);
+    let mut world = World::with(engine, config).await;
+    world.product = world.sql.access("product", 2);
+    let world = Arc::new(world);
     let mut held = Vec::new();
     for _ in 0..4 {
         let world = Arc::clone(&world);

@@ -74,7 +74,7 @@ impl World {
                 .await
                 .expect("the plugin's migration");
         }
-        let (product, review) = (sql.access("product"), sql.access("review"));
+        let (product, review) = (sql.access("product", 12), sql.access("review", 12));
         Self {
             sql,
             product,

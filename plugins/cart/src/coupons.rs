@@ -181,7 +181,7 @@ pub struct NewCoupon {
 
 /// What staff see of a coupon.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Coupon")]
+#[schemars(rename = "CouponDetails")]
 pub struct StaffCoupon {
     pub id: CouponId,
     pub code: String,

@@ -52,7 +52,7 @@ macro_rules! list_by {
 }
 
 /// Lists transactions, newest first: customers see their own, staff all with filters.
-#[get("/api/transactions", access = customer, problems(422 = "invalid_cursor"))]
+#[get("/api/transactions", access = customer, problems(403 = "forbidden", 422 = "invalid_cursor"))]
 pub fn list(cx: &Context, Query(query): Query<Listing>) -> Result<Json<Page<Transaction>>, Problem> {
     let limit = query.limit.unwrap_or(20);
     let caller = cx.caller();

@@ -85,6 +85,7 @@ impl TestKernel {
         data_dir: PathBuf,
         environment: Vec<(String, String)>,
     ) -> TestKernel {
+        crate::install_tls();
         let (port, metrics_port) = (free_port(), free_port());
         let child = serve_command(&ground, &data_dir, &environment, port, metrics_port)
             .spawn()

@@ -92,9 +92,9 @@ pub async fn measure(bench: &mut Bench) -> Result<Value> {
 
 async fn pgbench(bench: &Bench) -> Result<f64> {
     let url = bench.sql_url().context("PostgreSQL")?;
-    let mut config = Config::load(None).map_err(|error| anyhow::anyhow!("{error}"))?.sql;
-    config.url = Some(url.clone());
-    let sql = Sql::open(&config, bench.kernel.data_dir()).await?;
+    let database = [("COMMERCE_SQL_URL".to_owned(), url.clone())];
+    let config = Config::load(None, database).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let sql = Sql::open(&config.sql, bench.kernel.data_dir()).await?;
     let statement = listing::statement(&sql).await?;
     sql.close().await;
     postgres::pgbench(&url, &statement, &listing::arguments(), 1, bench.time.as_secs()).await

@@ -23,8 +23,9 @@ use crate::listing;
 
 /// Serves in this process until it is killed.
 pub async fn serve(data_dir: &Path, port: u16, constant: usize) -> Result<()> {
-    // The environment names the database, as for a kernel.
-    let config = Config::load(None).map_err(|error| anyhow::anyhow!("{error}"))?;
+    // As a kernel is told it; what else is in the environment is the bench's.
+    let database = std::env::vars().filter(|(name, _)| name == "COMMERCE_SQL_URL");
+    let config = Config::load(None, database).map_err(|error| anyhow::anyhow!("{error}"))?;
     let sql = Sql::open(&config.sql, data_dir).await?;
     let page = Arc::new(Page::new(sql).await?);
     let listed = warp::path!("api" / "products").and_then(move || {
@@ -147,14 +148,10 @@ impl Native {
             .arg("native")
             .arg(data_dir)
             .arg(port.to_string())
-            .arg(constant.to_string())
-            .env("COMMERCE_DATA_DIR", data_dir);
+            .arg(constant.to_string());
         if let Some(url) = sql_url {
             command.env("COMMERCE_SQL_URL", url);
         }
-        command
-            .env_remove("COMMERCE_TEST_POSTGRES_URL")
-            .env_remove("COMMERCE_TEST_BINARY");
         let child = command
             .current_dir(data_dir)
             .stdout(Stdio::null())

@@ -131,9 +131,10 @@ impl Sql {
         Work::new(self.clone(), store, mode)
     }
 
-    /// What a plugin's statements need; to be made once per installed version and cloned.
-    pub fn access(&self, plugin: &str) -> PluginAccess {
-        PluginAccess::new(plugin, self.0.config.connections_per_plugin, self.0.engine)
+    /// What a plugin's statements need; to be made once per installed version and cloned. `connections`: how many its
+    /// calls may hold or wait for at the same time.
+    pub fn access(&self, plugin: &str, connections: u32) -> PluginAccess {
+        PluginAccess::new(plugin, connections, self.0.engine)
     }
 
     /// The configured caps under this deadline.

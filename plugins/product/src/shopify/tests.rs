@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::merge::Merged;
 use super::*;
@@ -60,17 +60,9 @@ fn messages(read: &Read) -> Vec<(u64, &str)> {
         .collect()
 }
 
-/// The export of a real shop with 284 products: not ours to publish, so it lies beside the repository, or where
-/// `COMMERCE_TEST_SHOPIFY_CSV` says. Where it is not, the tests that need it say so and pass.
-fn bicycles() -> Option<Batch> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .map(|folder| folder.join("shared/data/shopify-bicycles.csv"));
-    let named = std::env::var_os("COMMERCE_TEST_SHOPIFY_CSV").map(PathBuf::from);
-    let Some(path) = named.or_else(|| beside.into_iter().find(|path| path.exists())) else {
-        println!("no shopify-bicycles.csv here: set COMMERCE_TEST_SHOPIFY_CSV");
-        return None;
-    };
+/// The export of a real shop with 284 products.
+fn bicycles() -> Batch {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/rest/data/shopify-bicycles.csv");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -83,18 +75,17 @@ fn bicycles() -> Option<Batch> {
             fields: record.iter().map(str::to_owned).collect(),
         })
         .collect();
-    Some(Batch {
+    Batch {
         header,
         rows,
         last: true,
         options: BTreeMap::new(),
-    })
+    }
 }
 
 #[test]
 fn a_real_shops_export_is_read_completely() {
-    let Some(bicycles) = bicycles() else { return };
-    let read = read(&bicycles, dollars()).expect("its header is known");
+    let read = read(&bicycles(), dollars()).expect("its header is known");
     assert_eq!(messages(&read), []);
     assert_eq!(read.consumed, 1_399);
     assert_eq!(read.products.len(), 284);
@@ -139,9 +130,8 @@ fn a_real_shops_export_is_read_completely() {
 
 #[test]
 fn repeated_skus_do_not_keep_a_variant_out() {
-    let Some(bicycles) = bicycles() else { return };
     let mut new_id = ids();
-    let read = read(&bicycles, dollars()).expect("its header is known");
+    let read = read(&bicycles(), dollars()).expect("its header is known");
     let mut products: Vec<Product> = read
         .products
         .into_iter()
@@ -175,15 +165,14 @@ fn repeated_skus_do_not_keep_a_variant_out() {
 
 #[test]
 fn importing_again_makes_nothing_twice() {
-    let Some(bicycles) = bicycles() else { return };
     let mut new_id = ids();
-    let first: Vec<Merged> = read(&bicycles, dollars())
+    let first: Vec<Merged> = read(&bicycles(), dollars())
         .expect("known")
         .products
         .into_iter()
         .map(|product| lay(None, product, &mut new_id))
         .collect();
-    for (before, again) in first.iter().zip(read(&bicycles, dollars()).expect("known").products) {
+    for (before, again) in first.iter().zip(read(&bicycles(), dollars()).expect("known").products) {
         assert_eq!(before.product.import_digest.as_deref(), Some(again.digest.as_str()));
         let after = lay(Some(&before.product), again, &mut new_id);
         assert_eq!(after.product, before.product);

@@ -35,7 +35,7 @@ on_both_engines! {
         let lamp = jakarta.goods(&owner, "Lamp", 1_000, 5).await;
         let cart = jakarta.cart_with(&[(&lamp, 1)]).await;
         let crossing = cart.client.with("x-store", "bandung");
-        crossing.get(&format!("/api/products/{}", lamp.product_id)).await.expect_problem(404, "not_found");
+        crossing.get(&format!("/api/products/{}", lamp.product_id)).await.expect_problem(404, "unknown_product");
         crossing.get(&format!("/api/carts/{}", cart.id)).await.expect_problem(404, "not_found");
         let checkout = crossing.post("/api/transactions", cart.checkout_body()).await;
         checkout.expect_problem(404, "not_found");
