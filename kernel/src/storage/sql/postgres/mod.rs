@@ -25,7 +25,7 @@ use super::{Answer, Row, SqlConfig, SqlError, Value};
 const CACHED_STATEMENTS: usize = 1_000;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After an answer grew too large, the rest is read and thrown away for at most this long.
-const DRAIN: Duration = Duration::from_millis(200);
+const DRAIN: Duration = Duration::from_millis(500);
 
 /// How to connect, and as whom.
 #[derive(Clone)]
