@@ -10,7 +10,7 @@ endif
 
 COMMERCE := target/debug/commerce
 
-.PHONY: dev test test-kills check bench build clean
+.PHONY: dev test test-kills check bench oracle build clean
 
 dev: build
 	$(COMMERCE) dev
@@ -43,6 +43,11 @@ bench:
 	cargo build --locked --release --bin commerce --bin commerce-kernel
 	target/release/commerce plugin build --all
 	cargo run --locked --release -p commerce-load
+
+# The oracle of `make test` with five hundred times as many random statements: a matter of hours.
+oracle:
+	tools/setup test
+	COMMERCE_TEST_STATEMENTS=$${COMMERCE_TEST_STATEMENTS:-10000000} cargo test --locked --release -p commerce-kernel --test border -- --nocapture oracle
 
 clean:
 	cargo clean

@@ -49,32 +49,32 @@ enum Command {
     /// Check the configuration and everything it names, and say what to fix.
     Doctor(commands::doctor::Args),
     /// Show the configuration in force.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: commerce config show")]
     Config(commands::config::Command),
     /// Bring the database to this version.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: commerce migrate status")]
     Migrate(commands::migrate::Command),
     /// Fill a store with a demonstration.
     Seed(commands::seed::Args),
     /// Create and manage stores.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: commerce store list")]
     Store(commands::store::Command),
     /// Write, build, install and manage plugins.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: commerce plugin list")]
     Plugin(commands::plugin::Command),
     /// Manage a store's accounts and roles.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: commerce user list --store jakarta")]
     User(commands::user::Command),
     /// Manage a store's API keys and the kernel's signing keys.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: commerce key list --store jakarta")]
     Key(commands::key::Command),
     /// Manage the secrets that plugins read.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: commerce secret list")]
     Secret(commands::secret::Command),
     /// Import a file into a store.
     Import(commands::import::Args),
     /// Look at events, and replay or skip those that failed.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: commerce events dead-letters")]
     Events(commands::events::Command),
     /// Look at the jobs that wait.
     Jobs(commands::events::JobsArgs),

@@ -163,7 +163,7 @@ pub fn secret_input(given: Option<String>, what: &str) -> Result<String, Failure
         Some(given) => Ok(given.to_owned()),
         None if std::io::stdin().is_terminal() => rpassword::prompt_password(format!("{what}: "))
             .map_err(|error| Failure::new(Exit::Failed, format!("can't read {what}: {error}"))),
-        None => Err(Failure::new(Exit::Usage, format!("no {what} was given"))
+        None => Err(Failure::new(Exit::Usage, format!("{what} is missing"))
             .remedy("give it with its flag, or pass `-` there and write it to standard input")),
     }
 }

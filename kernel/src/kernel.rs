@@ -46,17 +46,18 @@ impl Kernel {
     pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
         let lock = own(&config)?;
         let sql = open_sql(&config).await?;
-        let waiting = sql
-            .migrations()
-            .await?
-            .into_iter()
-            .filter(|migration| migration.applied_at.is_none())
-            .count();
-        ensure!(
-            waiting == 0,
-            "the database lacks {waiting} migrations of this version; run `commerce migrate up`"
-        );
+        let migrations = sql.migrations().await?;
+        let waiting = migrations.iter().filter(|known| known.applied_at.is_none()).count();
         let embedded = sql.engine() == Engine::Sqlite;
+        if embedded && waiting == migrations.len() {
+            // A new data folder: there is nothing that a migration could do harm to.
+            sql.migrate().await?;
+        } else {
+            ensure!(
+                waiting == 0,
+                "the database lacks {waiting} migrations of this version; run `commerce migrate up`"
+            );
+        }
         // Made only where nothing was sealed yet: a second node that made its own could read nothing of the first's.
         let sealed = sql
             .kernel()
@@ -145,7 +146,11 @@ pub async fn serve_kernel(kernel: Arc<Kernel>, ready: impl FnOnce(SocketAddr)) -
         false => None,
     };
     let http = kernel.http()?;
-    let operator = Arc::new(Operator::serving(kernel.clone(), format!("http://{address}")));
+    let operator = Arc::new(Operator::serving(
+        kernel.clone(),
+        http.clone(),
+        format!("http://{address}"),
+    ));
     let control = Server::start(&config.data_dir, operator).context("the control socket can't be made")?;
     let runner = kernel.start_background();
     let metrics = metrics.map(|listener| tokio::spawn(telemetry::serve_metrics(kernel.metrics.clone(), listener)));

@@ -1,3 +1,7 @@
+//! `commerce completions`: what a shell completes as one types.
+
+use std::io::Write;
+
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -10,11 +14,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    clap_complete::generate(
-        args.shell,
-        &mut crate::Cli::command(),
-        "commerce",
-        &mut std::io::stdout(),
-    );
+    // Not straight to standard output: a reader that went away (`| head`) would end it in a panic.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut crate::Cli::command(), "commerce", &mut script);
+    let _ = std::io::stdout().write_all(&script);
     Ok(Exit::Ok)
 }

@@ -168,7 +168,12 @@ async fn provision(operator: &Operator, products: u64, context: &Context) -> Res
         .carry_out(seed, &mut |progress| bar.set_position(progress.done))
         .await;
     bar.finish_and_clear();
-    seeded.map_err(|problem| failure("the demonstration", problem))?;
+    if let Err(problem) = seeded {
+        // Half a demonstration would be kept for good: the next start makes it anew.
+        let store = STORE.to_owned();
+        ask(operator, Request::StoreDelete { store }).await?;
+        return Err(failure("the demonstration", problem));
+    }
     Ok(true)
 }
 

@@ -172,9 +172,13 @@ fn print(report: &Report, context: &Context) {
             error["message"].as_str().unwrap_or("wrong")
         ));
     }
-    let done = if report.dry_run { "would be" } else { "were" };
+    let trial = if report.dry_run {
+        "nothing was changed; it would be: "
+    } else {
+        ""
+    };
     output.text(&format!(
-        "{} rows read: {} created, {} updated, {} unchanged {done} the result; {} wrong rows",
+        "{} rows read; {trial}{} created, {} updated, {} unchanged, {} wrong rows skipped",
         report.rows, report.created, report.updated, report.unchanged, report.skipped
     ));
 }

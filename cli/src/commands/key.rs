@@ -40,7 +40,7 @@ pub enum Command {
         store: String,
     },
     /// Refuse an API key from now on.
-    #[command(after_help = "Example: commerce key revoke key_01h… --store jakarta")]
+    #[command(after_help = "Example: commerce key revoke apikey_01h… --store jakarta")]
     Revoke {
         id: String,
         #[arg(long)]
@@ -79,7 +79,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
                     ("kind", "kind"),
                     ("name", "name"),
                     ("permissions", "permissions"),
-                    ("ends in", "last4"),
+                    ("ends in", "ends_in"),
                     ("revoked", "revoked_at"),
                 ],
             );

@@ -110,9 +110,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
                 &[
                     ("name", "name"),
                     ("version", "version"),
-                    ("state", "state"),
                     ("stores", "stores"),
-                    ("rollback to", "rollback_to"),
                     ("digest", "digest"),
                 ],
             );

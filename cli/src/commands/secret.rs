@@ -57,15 +57,9 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
                 .await?
                 .carry_out(Request::SecretList { plugin, store })
                 .await?;
-            context.output.list(
-                &answer,
-                &[
-                    ("plugin", "plugin"),
-                    ("name", "name"),
-                    ("store", "store"),
-                    ("changed", "updated_at"),
-                ],
-            );
+            context
+                .output
+                .list(&answer, &[("plugin", "plugin"), ("name", "name"), ("store", "store")]);
             return Ok(Exit::Ok);
         }
         Command::Remove { plugin, name, store } => Request::SecretRemove { plugin, name, store },

@@ -21,7 +21,7 @@ pub enum Command {
     /// Show one store.
     #[command(after_help = "Example: commerce store show jakarta")]
     Show { store: String },
-    /// Answer every request to a store with 503 until it is resumed. Nothing is removed.
+    /// Answer every request to a store with 403 until it is resumed. Nothing is removed.
     #[command(after_help = "Example: commerce store suspend jakarta")]
     Suspend { store: String },
     /// Serve a suspended store again.

@@ -109,7 +109,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
                 &[
                     ("email", "email"),
                     ("roles", "roles"),
-                    ("verified", "verified"),
+                    ("verified", "email_verified"),
                     ("status", "status"),
                     ("id", "id"),
                 ],

@@ -188,11 +188,17 @@ impl Auth {
             .expecting(1),
             insert_token(store, successor, &presented.session, now),
         ];
-        match self.0.sql.kernel().transaction(statements).await {
-            Ok(_) => {
-                self.0.rotated.insert(digest(token), Time::now());
-                Ok(())
-            }
+        // Between the commit and the note of its time, a request of the same moment would look like a replay: until that
+        // is known, every request counts as one of the same moment.
+        self.0.rotated.insert(digest(token), Time(i64::MAX));
+        let outcome = self.0.sql.kernel().transaction(statements).await;
+        match &outcome {
+            // With a conflict the other's commit was not later than this.
+            Ok(_) | Err(SqlError::Conflict) => self.0.rotated.insert(digest(token), Time::now()),
+            Err(_) => self.0.rotated.invalidate(&digest(token)),
+        }
+        match outcome {
+            Ok(_) => Ok(()),
             // It was unused a moment ago. Another request with the same token was faster, or the session has just ended.
             Err(SqlError::Conflict) => match self.presented(store, token).await? {
                 Some(again) if !again.ended => Ok(()),

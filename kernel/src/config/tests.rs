@@ -168,7 +168,7 @@ fn all_faults_are_told_at_once() {
 #[test]
 fn no_secret_is_shown_anywhere() {
     let config = load(
-        "master_key = \"hunter2-master\"\n[sql]\nurl = \"postgres://me:hunter2@at@db.example:5432/shop?password=hunter2\"",
+        "master_key = \"hunter2-master\"\n[sql]\nurl = \"postgres://me:hunter2@at@db.example:5432/main?password=hunter2\"",
         &[],
     )
     .unwrap();
@@ -178,7 +178,7 @@ fn no_secret_is_shown_anywhere() {
         serde_json::to_string(config.redacted()).unwrap()
     );
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(shown.contains("postgres://[redacted]@db.example:5432/shop?[redacted]"));
+    assert!(shown.contains("postgres://[redacted]@db.example:5432/main?[redacted]"));
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
     assert!(!format!("{:?}", config.sql).contains("hunter2"), "{:?}", config.sql);
 

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::{Grants, KeyKind, Operate, Progress, Request, StoreCreate};
 use crate::auth::{Account, ApiKeyKind};
 use crate::events::Filter;
-use crate::http::openapi;
 use crate::http::problem::{Code, Problem};
+use crate::http::{Http, openapi};
 use crate::kernel::Kernel;
 use crate::plugins::{Decision, InstallError, Plugin, Preview};
 use crate::secrets::Secret;
@@ -23,8 +23,8 @@ const SEED_BATCH: u64 = 100;
 
 pub struct Operator {
     kernel: Arc<Kernel>,
-    /// Where it is served, if it is.
-    url: Option<String>,
+    /// How and where it is served, if it is.
+    served: Option<(Arc<Http>, String)>,
     started_at: Time,
 }
 
@@ -75,7 +75,14 @@ impl Operate for Operator {
             | Request::EventsSkip { .. }
             | Request::JobsList { .. } => self.events(request).await,
             Request::OpenApi { store } => self.openapi(store.as_deref()),
-            _ => self.plugins(request).await,
+            _ => {
+                let answer = self.plugins(request).await;
+                // Whoever asked may send a request the moment this is answered.
+                if let Some((http, _)) = &self.served {
+                    http.catch_up().await;
+                }
+                answer
+            }
         }
     }
 }
@@ -85,14 +92,14 @@ impl Operator {
     pub fn new(kernel: Arc<Kernel>) -> Self {
         Self {
             kernel,
-            url: None,
+            served: None,
             started_at: Time::now(),
         }
     }
 
-    pub fn serving(kernel: Arc<Kernel>, url: String) -> Self {
+    pub fn serving(kernel: Arc<Kernel>, http: Arc<Http>, url: String) -> Self {
         Self {
-            url: Some(url),
+            served: Some((http, url)),
             ..Self::new(kernel)
         }
     }
@@ -102,7 +109,7 @@ impl Operator {
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
             "started_at": self.started_at.text().map(|text| text.to_string()),
-            "url": self.url,
+            "url": self.served.as_ref().map(|(_, url)| url),
             "generation": self.kernel.plugins.installed().generation,
         })
     }
@@ -577,8 +584,11 @@ fn plugin_to_json(plugin: &Plugin, sql: &[String]) -> Value {
 /// What an operator is told where installing and the like fails.
 fn refused(error: InstallError) -> Problem {
     let code = match &error {
-        InstallError::NotInstalled(_) | InstallError::NothingToRollBackTo(_) => Code::NotFound,
-        InstallError::AlreadyInstalled(_) | InstallError::Unchanged | InstallError::Conflict(_) => Code::Conflict,
+        InstallError::NotInstalled(_) => Code::NotFound,
+        InstallError::AlreadyInstalled(_)
+        | InstallError::NothingToRollBackTo(_)
+        | InstallError::Unchanged
+        | InstallError::Conflict(_) => Code::Conflict,
         InstallError::Database(_) | InstallError::Migrate(_) => Code::Unavailable,
         InstallError::Internal(_) => Code::Internal,
         _ => Code::InvalidBody,

@@ -229,7 +229,7 @@ pub enum KeyKind {
 /// A line on the socket while a request is carried out, before its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Progress {
-    /// What is being done: `seeding products`.
+    /// What is being done: `seeding notes`.
     pub step: String,
     pub done: u64,
     pub total: Option<u64>,

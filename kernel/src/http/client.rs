@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_stranger_cannot_forge_an_address_or_a_host() {
         let head = head(&[
-            ("host", "shop.example"),
+            ("host", "north.example"),
             ("x-forwarded-for", "1.1.1.1"),
             ("x-forwarded-host", "other.example"),
             ("x-forwarded-proto", "https"),
@@ -134,7 +134,7 @@ mod tests {
             client,
             Client {
                 address: "203.0.113.9".parse().unwrap(),
-                host: Some("shop.example".into()),
+                host: Some("north.example".into()),
                 https: false
             }
         );
@@ -164,11 +164,11 @@ mod tests {
             peer("::ffff:10.0.0.1"),
             &head(&[
                 ("x-forwarded-for", "[2001:db8::1]:4000"),
-                ("x-forwarded-host", "Shop.Example:8443"),
+                ("x-forwarded-host", "North.Example:8443"),
             ]),
         );
         assert_eq!(client.address, "2001:db8::1".parse::<IpAddr>().unwrap());
-        assert_eq!(client.host.as_deref(), Some("Shop.Example:8443"));
+        assert_eq!(client.host.as_deref(), Some("North.Example:8443"));
     }
 
     #[test]

@@ -116,16 +116,16 @@ mod tests {
     use super::*;
 
     fn listed() -> Cors {
-        Cors::new(&["https://shop.example".into()])
+        Cors::new(&["https://north.example".into()])
     }
 
     #[test]
     fn declared_headers_are_allowed_beside_the_kernels() {
-        let value = allowed_headers(["x-basket-token", "if-match"].into_iter());
+        let value = allowed_headers(["x-note-token", "if-match"].into_iter());
         let value = value.to_str().unwrap();
         for name in [
             "X-Store",
-            "X-Basket-Token",
+            "X-Note-Token",
             "Idempotency-Key",
             "If-Match",
             "Authorization",
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn a_listed_origin_is_allowed_by_name() {
         let mut headers = HeaderMap::new();
-        listed().add(Some(&HeaderValue::from_static("https://shop.example")), &mut headers);
-        assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://shop.example");
+        listed().add(Some(&HeaderValue::from_static("https://north.example")), &mut headers);
+        assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://north.example");
         assert!(
             headers[ACCESS_CONTROL_EXPOSE_HEADERS]
                 .to_str()

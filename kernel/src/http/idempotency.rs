@@ -297,7 +297,7 @@ impl Keyed {
 }
 
 /// Whose key it is. For somebody who is not signed in but holds a proof that the route asks for, it is the proof: a phone that
-/// changes its network in the middle of a purchase must not buy twice. Otherwise the address keeps strangers apart.
+/// changes its network in the middle of a change must not make it twice. Otherwise the address keeps strangers apart.
 fn owner(request: &Request<'_>) -> String {
     let proofs: Vec<_> = request
         .route

@@ -2,13 +2,14 @@
 //!
 //! Built from the same descriptors as the route table and the checks, so it cannot promise what they do not keep. Every
 //! body, answer and problem has a name. A plugin's names are put behind its own unless they begin with it (`Page` of plugin
-//! `item` is `ItemPage`), so that installing a plugin renames nothing of another. The order is always the same: a
+//! `item` is `ItemPage`), so that installing a plugin renames nothing of another; where two would meet under one name, the
+//! plugin is refused at its installation. The order is always the same: a
 //! committed copy can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use commerce_contract::{Access, Descriptor, JsonSchema, Route};
+use commerce_contract::{Access, Answer, Descriptor, JsonSchema, Route};
 use serde_json::{Map, Value, json};
 
 use super::cors::capitalised;
@@ -56,7 +57,7 @@ struct Document {
     paths: BTreeMap<String, BTreeMap<String, Value>>,
     schemas: BTreeMap<String, Value>,
     codes: BTreeSet<String>,
-    /// Declared headers that prove something, such as `x-basket-token`.
+    /// Declared headers that prove something, such as `x-note-token`.
     proofs: BTreeSet<String>,
 }
 
@@ -88,7 +89,7 @@ impl Document {
             operation.insert("parameters".into(), parameters.into());
         }
         if let Some(body) = &route.body {
-            let schema = self.named(part, body, &format!("{}Body", pascal(&route.operation)));
+            let schema = self.named(part, body, &body_name(route));
             operation.insert(
                 "requestBody".into(),
                 json!({ "required": true, "content": { "application/json": { "schema": schema } } }),
@@ -148,16 +149,10 @@ impl Document {
 
     fn responses(&mut self, part: &Part<'_>, route: &Route) -> Value {
         let mut responses = BTreeMap::new();
-        let several = route.answers.iter().filter(|answer| answer.schema.is_some()).count() > 1;
         for answer in &route.answers {
             let mut response = json!({ "description": answer.description });
             if let Some(schema) = &answer.schema {
-                let status = if several {
-                    answer.status.to_string()
-                } else {
-                    String::new()
-                };
-                let schema = self.named(part, schema, &format!("{}Answer{status}", pascal(&route.operation)));
+                let schema = self.named(part, schema, &answer_name(route, answer));
                 response["content"] = json!({ content_type(part, route): { "schema": schema } });
             }
             responses.insert(answer.status.to_string(), response);
@@ -245,6 +240,61 @@ impl Document {
             },
         })
     }
+}
+
+/// What the schemas of a plugin are called in the document; a name that is there twice would be two things.
+pub fn schema_names(plugin: &str, descriptor: &Descriptor) -> Vec<String> {
+    names_of(&Part {
+        name: plugin,
+        descriptor,
+        is_kernel: false,
+    })
+}
+
+/// The names that no plugin's schema can have.
+pub fn kernel_schema_names() -> BTreeSet<String> {
+    let kernel = kernel_routes::descriptor();
+    let part = Part {
+        name: "kernel",
+        descriptor: &kernel,
+        is_kernel: true,
+    };
+    let own = ["Problem", "ProblemCode", "FieldError"].map(str::to_owned);
+    let problems = Code::ALL.iter().map(|code| problem_name(code.as_str()));
+    names_of(&part).into_iter().chain(own).chain(problems).collect()
+}
+
+fn names_of(part: &Part<'_>) -> Vec<String> {
+    let is_nameless = |schema: &JsonSchema| schema.get("$ref").is_none();
+    let named = part.descriptor.schemas.keys().map(|name| part.schema_name(name));
+    let of_routes = part.descriptor.routes.iter().flat_map(|route| {
+        let body = route
+            .body
+            .iter()
+            .filter(|schema| is_nameless(schema))
+            .map(|_| body_name(route));
+        let answers = route
+            .answers
+            .iter()
+            .filter(|answer| answer.schema.as_ref().is_some_and(is_nameless))
+            .map(|answer| answer_name(route, answer));
+        body.chain(answers)
+    });
+    named.chain(of_routes).collect()
+}
+
+fn body_name(route: &Route) -> String {
+    format!("{}Body", pascal(&route.operation))
+}
+
+fn answer_name(route: &Route, answer: &Answer) -> String {
+    let several = route.answers.iter().filter(|answer| answer.schema.is_some()).count() > 1;
+    let status = if several {
+        answer.status.to_string()
+    } else {
+        String::new()
+    };
+    format!("{}Answer{status}", pascal(&route.operation))
 }
 
 impl Part<'_> {
@@ -397,7 +447,7 @@ fn path_names(path: &str) -> impl Iterator<Item = &str> {
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
 }
 
-/// `product.list_items` and `x-basket-token` as type names: `ProductListItems`, `XBasketToken`.
+/// `notes.list_items` and `x-note-token` as type names: `NotesListItems`, `XNoteToken`.
 fn pascal(name: &str) -> String {
     name.split(['.', '_', '-', ' '])
         .map(|word| {
@@ -412,7 +462,7 @@ fn pascal(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use commerce_contract::{Answer, ProblemKind};
+    use commerce_contract::ProblemKind;
 
     use super::*;
 
@@ -519,6 +569,20 @@ mod tests {
             document["components"]["securitySchemes"]["XThingToken"]["name"],
             "X-Thing-Token"
         );
+    }
+
+    #[test]
+    fn the_names_are_known_before_there_is_a_document() {
+        let document = both();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let names = schema_names("things", &things());
+        assert_eq!(names, ["ThingsPart", "ThingsOne", "ThingsCreateBody"]);
+        assert!(names.iter().all(|name| schemas.contains_key(name)));
+        let kernel = kernel_schema_names();
+        assert!(
+            kernel.contains("Problem") && kernel.contains("ProblemNotFound") && kernel.contains("KernelDocsAnswer")
+        );
+        assert!(kernel.iter().all(|name| !names.contains(name)));
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl Exchange {
         let arrival = self.arrival.clone();
         let path = arrival.0.0.uri.path();
         if self.table.routes.routes(path).is_empty() {
-            self.table = self.http.catch_up().await;
+            self.table = self.http.table_of_now().await;
         }
         let table = self.table.clone();
         let matched = table.routes.find(path)?.ok_or_else(nothing_here)?;
@@ -239,7 +239,7 @@ impl Exchange {
                 Ok(caller)
             }
             Ok(None) => {
-                // A publishable key is no secret, so it buys nobody more requests.
+                // A publishable key is no secret, so it gives nobody more requests.
                 if self.shows_credentials() {
                     self.http.limits.check_address(self.client.address)?;
                 }

@@ -207,7 +207,7 @@ fn error_to_json(error: &FieldError) -> Value {
     serde_json::json!({ "pointer": error.pointer, "message": error.message })
 }
 
-/// A plugin's code has no title of its own: its words are one, `out_of_stock` becomes "Out of stock".
+/// A plugin's code has no title of its own: its words are one, `not_now` becomes "Not now".
 fn title_of(code: &str) -> Cow<'static, str> {
     if let Some(known) = Code::ALL.iter().find(|known| known.as_str() == code) {
         return Cow::Borrowed(known.title());
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_plugins_extra_members_do_not_replace_ours() {
-        let problem = Problem::new(Code::Conflict, "Sold out.")
+        let problem = Problem::new(Code::Conflict, "Not now.")
             .with_extra("status", 200)
             .with_extra("left", 3);
         let json: Value = serde_json::from_slice(&problem.to_json("req_1")).unwrap();

@@ -387,12 +387,12 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_kept_until_one_of_its_tags_is_invalidated() {
         let cache = cache();
-        assert!(making(&cache, "/a").await.keep("shop", 1, &tagged("1")));
+        assert!(making(&cache, "/a").await.keep("notes", 1, &tagged("1")));
         assert!(matches!(look(&cache, "/a").await, Found::Kept(answer) if answer.body == "1"));
         cache.invalidate(1, "other", &["list".into()]);
-        cache.invalidate(2, "shop", &["list".into()]);
+        cache.invalidate(2, "notes", &["list".into()]);
         assert!(matches!(look(&cache, "/a").await, Found::Kept(_)));
-        cache.invalidate(1, "shop", &["list".into()]);
+        cache.invalidate(1, "notes", &["list".into()]);
         assert!(matches!(look(&cache, "/a").await, Found::Missing(_)));
     }
 
@@ -400,8 +400,8 @@ mod tests {
     async fn an_answer_made_while_its_tag_was_invalidated_is_not_kept() {
         let cache = cache();
         let making = making(&cache, "/a").await;
-        cache.invalidate(1, "shop", &["item-1".into()]);
-        assert!(!making.keep("shop", 1, &tagged("old")));
+        cache.invalidate(1, "notes", &["item-1".into()]);
+        assert!(!making.keep("notes", 1, &tagged("old")));
     }
 
     #[tokio::test]
@@ -415,7 +415,7 @@ mod tests {
             })
             .collect();
         tokio::task::yield_now().await;
-        assert!(making.keep("shop", 1, &tagged("1")));
+        assert!(making.keep("notes", 1, &tagged("1")));
         for asked in waiting {
             assert!(asked.await.unwrap());
         }
@@ -446,14 +446,14 @@ mod tests {
         ] {
             let mut answer = tagged("1");
             answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
-            assert!(!making(&cache, "/a").await.keep("shop", 1, &answer), "{control}");
+            assert!(!making(&cache, "/a").await.keep("notes", 1, &answer), "{control}");
         }
     }
 
     #[tokio::test]
     async fn a_node_that_cannot_hear_others_serves_nothing_old() {
         let cache = Arc::new(ResponseCache::new(16, Some(Duration::from_millis(30))));
-        assert!(making(&cache, "/a").await.keep("shop", 1, &tagged("1")));
+        assert!(making(&cache, "/a").await.keep("notes", 1, &tagged("1")));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(matches!(look(&cache, "/a").await, Found::Missing(_)));
     }

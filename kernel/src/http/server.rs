@@ -113,7 +113,7 @@ impl Http {
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
                 let Some(http) = weak.upgrade() else { return };
-                http.catch_up().await;
+                http.table_of_now().await;
             }
         });
         http.forget_quiet_clients();
@@ -124,8 +124,13 @@ impl Http {
         self.table.load_full()
     }
 
+    /// Returns when requests reach what is installed now.
+    pub async fn catch_up(&self) {
+        self.table_of_now().await;
+    }
+
     /// The table of what is installed now. A request that finds no route asks for it: the plugin may have come a moment ago.
-    pub(super) async fn catch_up(&self) -> Arc<Table> {
+    pub(super) async fn table_of_now(&self) -> Arc<Table> {
         let _one_at_a_time = self.building.lock().await;
         let (table, installed) = (self.table(), self.plugins.installed());
         if Arc::ptr_eq(&table.installed, &installed) {

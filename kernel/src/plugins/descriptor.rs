@@ -1,7 +1,7 @@
 //! What a plugin says about itself, checked before anything relies on it.
 //!
 //! The descriptor is data of a stranger: each list is bounded, each name must be the plugin's own, each schema must compile, and
-//! no route may lie under the kernel's or meet another plugin's.
+//! no route may lie under the kernel's or meet another plugin's, nor may the published name of a schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,7 @@ use super::instance::{CallLimits, CallState, Failure, FreshInstance};
 use super::registry::Installed;
 use super::{names, services};
 use crate::events::CronLine;
+use crate::http::openapi;
 
 const LIMITS: CallLimits = CallLimits {
     deadline: std::time::Duration::from_secs(10),
@@ -94,6 +95,7 @@ pub fn check(manifest: &Manifest, descriptor: &Descriptor, exports: &BTreeSet<St
         check.announcements(manifest);
         check.permissions();
         check.schemas();
+        check.schema_names();
         check.exports(exports, manifest);
     }
     check.found
@@ -308,6 +310,19 @@ impl Check<'_> {
         }
     }
 
+    /// One name is one schema: `Part` of plugin `thing` is published as `ThingPart`, which it may then not have as well.
+    fn schema_names(&mut self) {
+        let kernel = openapi::kernel_schema_names();
+        let mut seen = BTreeSet::new();
+        for name in openapi::schema_names(self.plugin, self.descriptor) {
+            if kernel.contains(&name) {
+                self.refuse(format!("the schema name `{name}` belongs to the kernel"));
+            } else if !seen.insert(name.clone()) {
+                self.refuse(format!("two of its schemas would be published as `{name}`: rename one"));
+            }
+        }
+    }
+
     fn exports(&mut self, exports: &BTreeSet<String>, manifest: &Manifest) {
         let descriptor = self.descriptor;
         let needed = [
@@ -326,7 +341,7 @@ impl Check<'_> {
     }
 }
 
-/// `product.list` is `product`'s own.
+/// `notes.list` is `notes`'s own.
 fn is_own(plugin: &str, name: &str) -> bool {
     let rest = name.strip_prefix(plugin).and_then(|rest| rest.strip_prefix('.'));
     rest.is_some_and(|rest| rest.split('.').all(names::is_name))
@@ -371,8 +386,19 @@ fn shape(path: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// Routes that an installed plugin other than this one already answers.
+/// Routes and schema names that an installed plugin other than this one already has.
 pub fn conflicts(name: &str, descriptor: &Descriptor, installed: &Installed) -> Vec<String> {
+    let mut found = route_conflicts(name, descriptor, installed);
+    let names: BTreeSet<String> = openapi::schema_names(name, descriptor).into_iter().collect();
+    for other in installed.plugins().filter(|plugin| &*plugin.name != name) {
+        let taken = openapi::schema_names(&other.name, &other.descriptor);
+        let taken = taken.iter().filter(|taken| names.contains(*taken));
+        found.extend(taken.map(|taken| format!("the schema name `{taken}` already belongs to `{}`", other.name)));
+    }
+    found
+}
+
+fn route_conflicts(name: &str, descriptor: &Descriptor, installed: &Installed) -> Vec<String> {
     let taken: BTreeMap<_, _> = installed
         .plugins()
         .filter(|plugin| &*plugin.name != name)
@@ -433,7 +459,7 @@ mod tests {
             assert!(check_path(path).is_err(), "{path}");
         }
         for path in [
-            "/api/products",
+            "/api/notes",
             "/api/authors",
             "/api/stores/{id}/items",
             "/api/webhooks/xendit",
@@ -444,6 +470,28 @@ mod tests {
     }
 
     #[test]
+    fn two_schemas_never_share_a_published_name() {
+        let found = |plugin: &str, names: &[&str]| {
+            let schemas = names.iter().map(|name| ((*name).to_owned(), Value::Bool(true)));
+            let descriptor = Descriptor {
+                schemas: schemas.collect(),
+                ..Descriptor::default()
+            };
+            let mut check = Check {
+                plugin,
+                descriptor: &descriptor,
+                found: Vec::new(),
+            };
+            check.schema_names();
+            check.found
+        };
+        assert!(found("thing", &["Part", "ThingPart"])[0].contains("ThingPart"));
+        assert!(found("problem", &["NotFound"])[0].contains("kernel"));
+        assert!(found("store", &["Store"])[0].contains("kernel"));
+        assert_eq!(found("thing", &["Part", "PartThing", "Things"]), Vec::<String>::new());
+    }
+
+    #[test]
     fn paths_that_differ_in_their_parameters_names_are_one_path() {
         assert_eq!(shape("/api/x/{id}/y"), shape("/api/x/{slug}/y"));
         assert_ne!(shape("/api/x/{id}"), shape("/api/x/all"));
@@ -451,9 +499,9 @@ mod tests {
 
     #[test]
     fn an_operation_or_permission_of_another_plugin_is_not_own() {
-        assert!(is_own("product", "product.list"));
-        for name in ["productx.list", "cart.list", "product", "product.", "product.List", "*"] {
-            assert!(!is_own("product", name), "{name}");
+        assert!(is_own("notes", "notes.list"));
+        for name in ["notesx.list", "tasks.list", "notes", "notes.", "notes.List", "*"] {
+            assert!(!is_own("notes", name), "{name}");
         }
     }
 }

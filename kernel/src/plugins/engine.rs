@@ -131,7 +131,9 @@ fn engine_config(config: &PluginsConfig) -> Config {
         .max_unused_warm_slots(config.warm_instances)
         .linear_memory_keep_resident(keep)
         .table_keep_resident(64 << 10)
-        .decommit_batch_size(16)
+        // What is cleared in place asks for the release of nothing. A batch would collect these requests, hold the slots
+        // back until it is full and then cost a system call; one at a time they are free.
+        .decommit_batch_size(1)
         .pagemap_scan(Enabled::Auto);
 
     let mut engine = Config::new();

@@ -50,7 +50,7 @@ pub fn decide(
     }
 }
 
-/// Everything in `wide` that is not in `narrow`, as an operator reads it: `http api.example.com`, `call product.reserve`.
+/// Everything in `wide` that is not in `narrow`, as an operator reads it: `http api.example.com`, `call notes.archive`.
 pub fn beyond(wide: &Capabilities, narrow: &Capabilities) -> Vec<String> {
     // Destructured, so that a new capability cannot be forgotten here.
     let Capabilities {

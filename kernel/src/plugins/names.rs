@@ -26,13 +26,13 @@ pub fn is_plugin(name: &str) -> bool {
     is_name(name) && !RESERVED.contains(&name) && !name.starts_with("pg_") && !name.starts_with("sqlite_")
 }
 
-/// `product.reserve`: something of one plugin.
+/// `notes.archive`: something of one plugin.
 pub fn is_qualified(name: &str) -> bool {
     name.split_once('.')
         .is_some_and(|(plugin, name)| is_plugin(plugin) && is_name(name))
 }
 
-/// `shipping@1`
+/// `greeting@1`
 pub fn is_service(name: &str) -> bool {
     name.split_once('@').is_some_and(|(name, version)| {
         is_name(name)
@@ -42,7 +42,7 @@ pub fn is_service(name: &str) -> bool {
     })
 }
 
-/// `0001_products.sql`
+/// `0001_notes.sql`
 pub fn is_migration_file(name: &str) -> bool {
     name.strip_suffix(".sql").is_some_and(|stem| {
         (1..=100).contains(&stem.len())
@@ -94,7 +94,7 @@ mod tests {
             "pg_catalog",
             "sqlite_master",
             "information_schema",
-            "Product",
+            "Notes",
             "a-b",
             "a.b",
             "",
@@ -131,8 +131,8 @@ mod tests {
 
     #[test]
     fn services_carry_a_version() {
-        assert!(is_service("shipping@1"));
-        for name in ["shipping", "shipping@", "shipping@01", "shipping@x", "Shipping@1"] {
+        assert!(is_service("greeting@1"));
+        for name in ["greeting", "greeting@", "greeting@01", "greeting@x", "Greeting@1"] {
             assert!(!is_service(name), "{name}");
         }
     }

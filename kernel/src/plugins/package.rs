@@ -308,7 +308,7 @@ fn read_migrations(text: Option<&str>) -> Result<Vec<Migration>, PackageError> {
         .find(|migration| !names::is_migration_file(&migration.file))
     {
         return refuse(format!(
-            "`{}` is not a file name such as `0001_products.sql`",
+            "`{}` is not a file name such as `0001_notes.sql`",
             shorten(&migration.file)
         ));
     }

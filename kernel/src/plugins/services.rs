@@ -29,7 +29,7 @@ impl Contract {
         let contract: ServiceContract = serde_json::from_value(value).map_err(not_one)?;
         if !names::is_service(&contract.name) {
             return Err(format!(
-                "`{}` is not a service's name such as `shipping@1`",
+                "`{}` is not a service's name such as `greeting@1`",
                 contract.name
             ));
         }

@@ -12,7 +12,7 @@ use super::Plugins;
 use super::announcements::{JobChange, Pending, Published, TooMany};
 use super::registry::Installed;
 use crate::caller::Caller;
-use crate::storage::sql::{Frame, KernelStatement, Mode, SqlError, Work};
+use crate::storage::sql::{Frame, KernelStatement, Mode, PluginAccess, SqlError, Work};
 use crate::stores::Store;
 
 /// Cheap to clone; every call of the tree holds it.
@@ -138,8 +138,8 @@ impl Tree {
         self.0.pending.lock().invalidate(plugin, tags)
     }
 
-    pub(super) async fn begin(&self, frame: Frame) -> Result<u32, SqlError> {
-        let transaction = self.work().await?.begin(frame).await?;
+    pub(super) async fn begin(&self, frame: Frame, access: &PluginAccess) -> Result<u32, SqlError> {
+        let transaction = self.work().await?.begin(frame, access).await?;
         self.0.pending.lock().transaction_began(frame);
         Ok(transaction)
     }

@@ -29,6 +29,7 @@ use crate::versions::Topic;
 pub struct Preview {
     pub name: String,
     pub version: String,
+    pub description: String,
     pub digest: String,
     /// The version installed now.
     pub installed: Option<String>,
@@ -116,6 +117,7 @@ impl Plugins {
         Ok(Preview {
             name: package.name().to_owned(),
             version: package.version.to_string(),
+            description: package.manifest.plugin.description.clone(),
             digest: package.digest.clone(),
             installed: current.map(|plugin| plugin.version.to_string()),
             more: beyond(&asks, granted),

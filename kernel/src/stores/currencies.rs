@@ -1,7 +1,7 @@
 //! The currencies of ISO 4217 and how many decimal digits each minor unit has.
 //!
-//! The table is the standard's, but for the rupiah: on paper it has two digits, while its payment providers and its
-//! people count whole rupiahs, so that 150000 is Rp 150.000. Amounts everywhere follow this table, which
+//! The table is the standard's, but for the rupiah: on paper it has two digits, while banks and its people
+//! count whole rupiahs, so that 150000 is Rp 150.000. Amounts everywhere follow this table, which
 //! `GET /api/store` publishes. Codes that stand for no money one could pay with (metals, test codes) are left out.
 
 use super::Currency;
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn exponents_are_those_that_payments_use() {
+    fn exponents_are_those_in_use() {
         for (code, exponent) in [("USD", 2), ("IDR", 0), ("JPY", 0), ("KWD", 3), ("CLF", 4)] {
             assert_eq!(find(code).unwrap().exponent, exponent, "{code}");
         }

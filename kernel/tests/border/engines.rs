@@ -1,4 +1,4 @@
-//! The same statement on real engines: SQLite in memory always, PostgreSQL where `COMMERCE_TEST_POSTGRES_URL` names a server.
+//! The same statement on real engines: SQLite in memory, and a PostgreSQL database of the test's own.
 
 use commerce_kernel::storage::sql::border::{ColumnType, Migration, Prepared, Step};
 use serde_json::{Value, json};
@@ -34,23 +34,19 @@ impl Engine {
     }
 
     /// Everything happens in a transaction that is never committed.
-    pub async fn postgres() -> Option<Engine> {
-        let url = std::env::var("COMMERCE_TEST_POSTGRES_URL").ok()?;
-        let mut connection = PgConnection::connect(&url)
-            .await
-            .expect("the PostgreSQL of COMMERCE_TEST_POSTGRES_URL answers");
+    pub async fn postgres() -> Engine {
+        let url = commerce_harness::postgres::database().await;
+        let mut connection = PgConnection::connect(&url).await.expect("PostgreSQL answers");
         let settings = "set search_path to ''; set time zone 'Asia/Jakarta'; set jit = off; begin";
         sqlx::raw_sql(settings)
             .execute(&mut connection)
             .await
             .expect("PostgreSQL is set up");
-        Some(Engine::Postgres(connection))
+        Engine::Postgres(connection)
     }
 
-    pub async fn all() -> Vec<Engine> {
-        let mut engines = vec![Engine::sqlite().await];
-        engines.extend(Engine::postgres().await);
-        engines
+    pub async fn all() -> [Engine; 2] {
+        [Engine::sqlite().await, Engine::postgres().await]
     }
 
     pub fn name(&self) -> &'static str {

@@ -49,7 +49,8 @@ async fn a_static_counter_is_one_in_each_of_ten_thousand_requests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_static_counter_is_one_in_each_of_ten_thousand_nested_calls() {
     let kernel = kernel().await;
-    kernel.install(packages::relay()).await;
+    let patient = packages::with_manifest(&packages::relay(), "deadline_ms = 2000", "deadline_ms = 60000");
+    kernel.install(patient).await;
     all(|_| {
         let kernel = kernel.clone();
         async move { assert_eq!(kernel.read("/api/relay/reach/count").await, json!("count 1")) }

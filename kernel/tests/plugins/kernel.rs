@@ -172,12 +172,12 @@ impl TestKernel {
     }
 
     pub fn tree(&self, mode: Mode) -> Tree {
-        self.plugins.tree(
-            self.store.clone(),
-            Caller::anonymous("192.0.2.1"),
-            "req_test".to_owned(),
-            mode,
-        )
+        self.tree_in(self.store.clone(), mode)
+    }
+
+    pub fn tree_in(&self, store: Arc<Store>, mode: Mode) -> Tree {
+        self.plugins
+            .tree(store, Caller::anonymous("192.0.2.1"), "req_test".to_owned(), mode)
     }
 
     /// As the pipeline does it: the route's owner answers, a good answer commits, anything else rolls back.

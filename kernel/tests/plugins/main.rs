@@ -2,6 +2,7 @@
 
 mod freshness;
 mod hostile;
+mod hostile_sql;
 mod kernel;
 mod lifecycle;
 mod packages;

@@ -11,6 +11,10 @@ pub fn misbehaving() -> Vec<u8> {
     built("misbehaving")
 }
 
+pub fn greedy() -> Vec<u8> {
+    built("greedy")
+}
+
 pub fn relay() -> Vec<u8> {
     // A builder that refuses addresses protects nobody: the attacker brings another one.
     let package = with_manifest(&built("relay"), "metadata.example", "169.254.169.254");

@@ -12,6 +12,7 @@ use crate::world::{World, statement, table};
 on_both_engines! {
     one_text_serves_both_engines,
     a_transaction_is_all_or_nothing,
+    changes_of_several_tables_count_each_for_itself,
     migrating_again_does_nothing,
     a_database_of_a_newer_version_is_refused,
     kernels_that_start_together_migrate_once,
@@ -47,7 +48,7 @@ async fn one_text_serves_both_engines(engine: Engine) {
     assert!(row.get::<i64>(0).is_err());
     let absent = kernel
         .fetch_optional(
-            "select retires_at from kernel.signing_keys where kid = $1",
+            "select created_at from kernel.signing_keys where kid = $1",
             &args!["none"],
         )
         .await;
@@ -83,6 +84,32 @@ async fn a_transaction_is_all_or_nothing(engine: Engine) {
         Ok(vec![1_000])
     );
     assert_eq!(count(&world).await, 1_000);
+}
+
+async fn changes_of_several_tables_count_each_for_itself(engine: Engine) {
+    let world = World::new(engine).await;
+    const VERSION: &str = "insert into kernel.versions (name, generation) values ($1, $2)
+        on conflict (name) do update set generation = excluded.generation where kernel.versions.generation < $2";
+    let version = |name: &str, generation: i64| KernelStatement::new(VERSION, args![name.to_owned(), generation]);
+    let renamed = KernelStatement::new("update kernel.stores set name = $1", args!["Renamed".to_owned()]);
+    let now = Time::now();
+    let store = args!["store_1", "jakarta", "{}", now];
+    world.sql.kernel().write(INSERT_STORE, &store).await.unwrap();
+
+    let both = vec![renamed.clone().expecting(1), version("a", 2).expecting(1)];
+    assert_eq!(world.sql.kernel().transaction(both).await, Ok(vec![1, 1]));
+    let older = vec![renamed.clone(), version("a", 1)];
+    assert_eq!(world.sql.kernel().transaction(older).await, Ok(vec![1, 0]));
+
+    let other = KernelStatement::new("update kernel.stores set name = $1", args!["Other".to_owned()]);
+    let refused = vec![other, version("a", 1).expecting(1)];
+    assert_eq!(world.sql.kernel().transaction(refused).await, Err(SqlError::Conflict));
+    let row = world
+        .sql
+        .kernel()
+        .fetch_one("select name from kernel.stores", &[])
+        .await;
+    assert_eq!(row.unwrap().get::<String>(0), Ok("Renamed".into()));
 }
 
 async fn count(world: &World) -> i64 {

@@ -83,12 +83,12 @@ async fn a_nested_transaction_survives_a_failure_inside_it(engine: Engine) {
     let mut work = world.work(Mode::Changing);
     let call = work.enter();
     world.insert(&mut work, "chair").await.unwrap();
-    let attempt = work.begin(call).await.unwrap();
+    let attempt = work.begin(call, &world.product).await.unwrap();
     world.insert(&mut work, "lamp").await.unwrap();
     world.insert(&mut work, "chair").await.unwrap_err();
     assert_eq!(work.commit(call, attempt).await, Err(SqlError::Doomed));
     work.rollback(call, attempt).await.unwrap();
-    let second = work.begin(call).await.unwrap();
+    let second = work.begin(call, &world.product).await.unwrap();
     world.insert(&mut work, "table").await.unwrap();
     work.commit(call, second).await.unwrap();
     work.leave(call).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_callee_cannot_close_its_callers_transaction(engine: Engine) {
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Staged);
     let caller = work.enter();
-    let transaction = work.begin(caller).await.unwrap();
+    let transaction = work.begin(caller, &world.product).await.unwrap();
     let callee = work.enter();
     assert_eq!(work.commit(callee, transaction).await, Err(SqlError::NotOwner));
     assert_eq!(work.rollback(callee, transaction).await, Err(SqlError::NotOwner));
@@ -118,9 +118,9 @@ async fn a_call_that_leaves_its_transaction_open_loses_it(engine: Engine) {
     let caller = work.enter();
     world.insert(&mut work, "chair").await.unwrap();
     let callee = work.enter();
-    work.begin(callee).await.unwrap();
+    work.begin(callee, &world.product).await.unwrap();
     world.insert(&mut work, "table").await.unwrap();
-    work.begin(callee).await.unwrap();
+    work.begin(callee, &world.product).await.unwrap();
     world.insert(&mut work, "lamp").await.unwrap();
     assert_eq!(work.leave(callee).await, Err(SqlError::LeftOpen));
     work.leave(caller).await.unwrap();
@@ -132,8 +132,8 @@ async fn transactions_close_in_order(engine: Engine) {
     let world = World::new(engine).await;
     let mut work = world.work(Mode::Staged);
     let call = work.enter();
-    let outer = work.begin(call).await.unwrap();
-    let inner = work.begin(call).await.unwrap();
+    let outer = work.begin(call, &world.product).await.unwrap();
+    let inner = work.begin(call, &world.product).await.unwrap();
     assert_eq!(work.commit(call, outer).await, Err(SqlError::NotOwner));
     work.commit(call, inner).await.unwrap();
     assert_eq!(work.commit(call, inner).await, Err(SqlError::NotOwner));
@@ -149,7 +149,10 @@ async fn a_reading_unit_changes_nothing(engine: Engine) {
         world.insert(&mut work, "chair").await,
         Err(SqlError::Refused(_))
     ));
-    assert!(matches!(work.begin(call).await, Err(SqlError::Refused(_))));
+    assert!(matches!(
+        work.begin(call, &world.product).await,
+        Err(SqlError::Refused(_))
+    ));
     let statement = KernelStatement::new("delete from kernel.versions", []);
     assert!(matches!(work.later(statement).await, Err(SqlError::Refused(_))));
     assert!(matches!(
@@ -171,10 +174,10 @@ async fn a_staged_unit_commits_what_it_closes_itself(engine: Engine) {
     let mut work = world.work(Mode::Staged);
     let call = work.enter();
     world.insert(&mut work, "alone").await.unwrap();
-    let first = work.begin(call).await.unwrap();
+    let first = work.begin(call, &world.product).await.unwrap();
     world.insert(&mut work, "committed").await.unwrap();
     work.commit(call, first).await.unwrap();
-    let second = work.begin(call).await.unwrap();
+    let second = work.begin(call, &world.product).await.unwrap();
     world.insert(&mut work, "undone").await.unwrap();
     work.rollback(call, second).await.unwrap();
     // What follows can't take the first transaction back.
@@ -202,12 +205,12 @@ async fn what_was_put_off_runs_with_the_commit_only(engine: Engine) {
     work.later(KernelStatement::new(COUNT_UP, args!["kept", 1]))
         .await
         .unwrap();
-    let attempt = work.begin(call).await.unwrap();
+    let attempt = work.begin(call, &world.product).await.unwrap();
     work.later(KernelStatement::new(COUNT_UP, args!["undone", 1]))
         .await
         .unwrap();
     work.rollback(call, attempt).await.unwrap();
-    let attempt = work.begin(call).await.unwrap();
+    let attempt = work.begin(call, &world.product).await.unwrap();
     work.later(KernelStatement::rows(
         COUNT_UP,
         vec![args!["two", 1].into(), args!["three", 1].into()],
@@ -246,7 +249,7 @@ async fn the_kernel_and_plugins_share_one_transaction(engine: Engine) {
     // Back and forth: the rights follow, also out of a savepoint that was undone.
     work.kernel_execute(COUNT_UP, &args!["one", 1]).await.unwrap();
     world.insert(&mut work, "chair").await.unwrap();
-    let attempt = work.begin(call).await.unwrap();
+    let attempt = work.begin(call, &world.product).await.unwrap();
     work.kernel_execute(COUNT_UP, &args!["two", 1]).await.unwrap();
     work.rollback(call, attempt).await.unwrap();
     world.insert(&mut work, "table").await.unwrap();

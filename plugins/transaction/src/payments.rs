@@ -12,7 +12,7 @@ use crate::steps::{Because, lock, take};
 use crate::{PaymentId, TransactionId};
 
 /// What a store's staff set.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Settings {
     pub bank_transfer: BankTransfer,
@@ -35,15 +35,6 @@ pub struct BankTransfer {
 pub struct CashOnDelivery {
     pub enabled: bool,
     pub instructions: String,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            bank_transfer: BankTransfer::default(),
-            cash_on_delivery: CashOnDelivery::default(),
-        }
-    }
 }
 
 impl Default for BankTransfer {

@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 
@@ -214,6 +215,23 @@ impl TestKernel {
         commerce(&self.ground, &self.data_dir, arguments).await
     }
 
+    /// The same in another folder, with a text on standard input.
+    pub async fn commerce_in(&self, folder: &Path, input: &str, arguments: &[&str]) -> CommandOutput {
+        let mut command = command(&self.ground, &self.data_dir);
+        command
+            .current_dir(folder)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the commerce binary");
+        let mut stdin = child.stdin.take().expect("a piped standard input");
+        // A command that reads nothing may be gone already.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        child.wait_with_output().await.expect("the commerce binary").into()
+    }
+
     /// A URL for reading the database behind the kernel's back.
     pub fn database_url(&self) -> String {
         match &self.ground.database {
@@ -229,6 +247,16 @@ pub struct CommandOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl From<Output> for CommandOutput {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
 }
 
 impl CommandOutput {
@@ -356,16 +384,12 @@ fn serve_command(
 }
 
 async fn commerce<S: AsRef<OsStr>>(ground: &Ground, data_dir: &Path, arguments: &[S]) -> CommandOutput {
-    let output = command(ground, data_dir)
+    command(ground, data_dir)
         .args(arguments)
         .output()
         .await
-        .expect("the commerce binary");
-    CommandOutput {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+        .expect("the commerce binary")
+        .into()
 }
 
 fn free_port() -> u16 {

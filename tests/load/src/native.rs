@@ -27,7 +27,7 @@ pub async fn serve(data_dir: &Path, port: u16, constant: usize) -> Result<()> {
     let database = std::env::vars().filter(|(name, _)| name == "COMMERCE_SQL_URL");
     let config = Config::load(None, database).map_err(|error| anyhow::anyhow!("{error}"))?;
     let sql = Sql::open(&config.sql, data_dir).await?;
-    let page = Arc::new(Page::new(sql).await?);
+    let page = Arc::new(Page::new(sql, config.plugins.connections).await?);
     let listed = warp::path!("api" / "products").and_then(move || {
         let page = page.clone();
         async move { Ok::<_, Infallible>(page.answer().await) }
@@ -64,14 +64,14 @@ struct Listed {
 }
 
 impl Page {
-    async fn new(sql: Sql) -> Result<Self> {
+    async fn new(sql: Sql, connections: u32) -> Result<Self> {
         let statement = listing::statement(&sql).await?;
         let row = sql
             .kernel()
             .fetch_one("select number from kernel.stores order by number limit 1", &args![])
             .await?;
         Ok(Self {
-            access: sql.access("product"),
+            access: sql.access("product", connections),
             statement,
             store: row.get(0)?,
             arguments: rmp_serde::to_vec(&listing::arguments())?,

@@ -20,7 +20,7 @@ impl Host for CallState {
         if let Err(refusal) = may_publish(call, &name).and_then(|()| check(call, &key, &payload)) {
             return Ok(Err(refusal));
         }
-        // The publisher's name is the kernel's word: nobody announces another's payment.
+        // The publisher's name is the kernel's word: nobody announces in another's name.
         let event = Published {
             id: typeid::new("evt"),
             publisher: call.plugin.name.to_string(),

@@ -28,7 +28,7 @@ impl Host for CallState {
         if !call.plugin.grants.sql {
             return Ok(Err(Error::NotGranted));
         }
-        let begun = call.tree.begin(call.frame).await;
+        let begun = call.tree.begin(call.frame, &call.plugin.access).await;
         self.not_counting_queues().await?;
         Ok(begun.map_err(wit_error))
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
+use super::Engine;
 use super::border::Prepared;
 use super::postgres::Kind;
 use super::sqlite::Allowed;
@@ -21,6 +22,8 @@ pub struct PluginAccess(Arc<Access>);
 struct Access {
     plugin: String,
     connections: Arc<Semaphore>,
+    /// Those of the connections that may have a transaction open, or be in line for one.
+    writers: Arc<Semaphore>,
     checked: RwLock<HashMap<Box<str>, Arc<Checked>>>,
 }
 
@@ -39,10 +42,16 @@ pub(super) enum Checked {
 }
 
 impl PluginAccess {
-    pub(super) fn new(plugin: &str, connections: u32) -> Self {
+    pub(super) fn new(plugin: &str, connections: u32, engine: Engine) -> Self {
+        let connections = Arc::new(Semaphore::new(connections.max(1) as usize));
         Self(Arc::new(Access {
             plugin: plugin.to_owned(),
-            connections: Arc::new(Semaphore::new(connections.max(1) as usize)),
+            writers: match engine {
+                // One writes for everybody: plugins take turns, however many calls of one of them are waiting.
+                Engine::Sqlite => Arc::new(Semaphore::new(1)),
+                Engine::Postgres => Arc::clone(&connections),
+            },
+            connections,
             checked: RwLock::default(),
         }))
     }
@@ -53,6 +62,10 @@ impl PluginAccess {
 
     pub(super) fn connections(&self) -> &Arc<Semaphore> {
         &self.0.connections
+    }
+
+    pub(super) fn writers(&self) -> &Arc<Semaphore> {
+        &self.0.writers
     }
 
     pub(super) fn known(&self, text: &str) -> Option<Arc<Checked>> {

@@ -134,7 +134,7 @@ impl Sql {
     /// What a plugin's statements need; to be made once per installed version and cloned. `connections`: how many its
     /// calls may hold or wait for at the same time.
     pub fn access(&self, plugin: &str, connections: u32) -> PluginAccess {
-        PluginAccess::new(plugin, connections)
+        PluginAccess::new(plugin, connections, self.0.engine)
     }
 
     /// The configured caps under this deadline.

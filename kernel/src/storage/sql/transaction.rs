@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::SqlError;
 use super::pool::{Lease, Pool};
-use super::statement::{KernelStatement, Texts};
+use super::statement::{KernelStatement, Texts, joined};
 
 /// On SQLite a transaction takes the writer's lock at once: one that begins by reading would fail on its first write
 /// whenever another process wrote in between. PostgreSQL takes the same word without `immediate`.
@@ -43,6 +43,20 @@ pub(super) async fn run_all(
     statements: &[KernelStatement],
     affected: &mut Vec<u64>,
 ) -> Result<(), SqlError> {
+    if !lease.is_sqlite()
+        && let Some((text, args)) = joined(statements, texts)?
+    {
+        let (rows, _) = lease
+            .run(async |connection| connection.kernel(&text, &args).await)
+            .await?;
+        let counts = rows.first().ok_or(SqlError::Failed)?;
+        for (place, statement) in statements.iter().enumerate() {
+            let changed = u64::try_from(counts.get::<i64>(place)?).unwrap_or_default();
+            statement.check(changed)?;
+            affected.push(changed);
+        }
+        return Ok(());
+    }
     for statement in statements {
         let mut changed = 0;
         for (text, args) in statement.batches(texts)? {

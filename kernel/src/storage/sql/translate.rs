@@ -98,17 +98,53 @@ pub(super) fn repeat_values(text: &str, rows: usize, columns: usize) -> Option<S
         if row > 0 {
             out.push_str(", ");
         }
-        let mut pieces = tuple.split('$');
-        out.push_str(pieces.next()?);
-        for piece in pieces {
-            let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
-            let number: usize = piece[..end].parse().ok()?;
-            out.push('$');
-            out.push_str(&(number + row * columns).to_string());
-            out.push_str(&piece[end..]);
-        }
+        out.push_str(&counted_on(tuple, row * columns)?);
     }
     out.push_str(&text[close..]);
+    Some(out)
+}
+
+/// Inserts and updates, each with how many arguments it takes, as one statement of PostgreSQL: it answers one row with how
+/// many rows each of them changed. A statement does not see what another part of itself changes, so each must change
+/// another table and read no other; None where that is not so. Deletions cascade, and are never joined.
+pub(super) fn join<'a>(changes: impl Iterator<Item = (&'a str, usize)>) -> Option<String> {
+    let (mut parts, mut counts, mut tables) = (Vec::new(), Vec::new(), Vec::new());
+    let mut taken = 0;
+    for (place, (text, arguments)) in changes.enumerate() {
+        let table = only_table(text)?;
+        if tables.contains(&table) {
+            return None;
+        }
+        tables.push(table);
+        parts.push(format!("c{place} as ({} returning 1)", counted_on(text, taken)?));
+        counts.push(format!("(select count(*) from c{place})"));
+        taken += arguments;
+    }
+    Some(format!("with {} select {}", parts.join(", "), counts.join(", ")))
+}
+
+/// The table that an insert or update without RETURNING changes, if it is the only one it names.
+fn only_table(text: &str) -> Option<&str> {
+    let changes = text.starts_with("insert into kernel.") || text.starts_with("update kernel.");
+    if !changes || text.contains("returning") {
+        return None;
+    }
+    let mut tables = text.split("kernel.").skip(1).map(|after| &after[..word_end(after)]);
+    let first = tables.next()?;
+    tables.all(|table| table == first).then_some(first)
+}
+
+/// The text with each `$1` counted on by so many.
+fn counted_on(text: &str, by: usize) -> Option<String> {
+    let mut pieces = text.split('$');
+    let mut out = pieces.next()?.to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+        let number: usize = piece[..end].parse().ok()?;
+        out.push('$');
+        out.push_str(&(number + by).to_string());
+        out.push_str(&piece[end..]);
+    }
     Some(out)
 }
 
@@ -164,5 +200,27 @@ mod tests {
                 "insert into kernel.t (a, b) values ($1, coalesce($2, 0)), ($3, coalesce($4, 0)) on conflict do nothing"
             )
         );
+    }
+
+    #[test]
+    fn changes_of_different_tables_become_one_statement() {
+        let insert = ("insert into kernel.a (x, y) values ($1, $2)", 2);
+        let update = ("update kernel.b set x = $1 where kernel.b.y = 1", 1);
+        assert_eq!(
+            join([insert, update].into_iter()).as_deref(),
+            Some(
+                "with c0 as (insert into kernel.a (x, y) values ($1, $2) returning 1), \
+                 c1 as (update kernel.b set x = $3 where kernel.b.y = 1 returning 1) \
+                 select (select count(*) from c0), (select count(*) from c1)"
+            )
+        );
+        for apart in [
+            "update kernel.a set x = 1",
+            "update kernel.b set x = (select x from kernel.a)",
+            "update kernel.b set x = 1 returning x",
+            "delete from kernel.b",
+        ] {
+            assert_eq!(join([insert, (apart, 0)].into_iter()), None, "{apart}");
+        }
     }
 }

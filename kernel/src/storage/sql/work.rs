@@ -132,8 +132,8 @@ impl Work {
         if left_open { Err(SqlError::LeftOpen) } else { Ok(()) }
     }
 
-    /// Opens a transaction, nested where one is open, and answers its name.
-    pub async fn begin(&mut self, frame: Frame) -> Result<u32, SqlError> {
+    /// Opens a transaction, nested where one is open, and answers its name. Its connection is one of the plugin's share.
+    pub async fn begin(&mut self, frame: Frame, access: &PluginAccess) -> Result<u32, SqlError> {
         if self.mode == Mode::Reading {
             return Err(SqlError::Refused("a reading call cannot open a transaction".into()));
         }
@@ -143,9 +143,9 @@ impl Work {
         self.refuse_doomed()?;
         let id = self.last_transaction + 1;
         if self.open.is_empty() {
-            self.connect(None).await?;
+            self.connect(Some(access)).await?;
         } else {
-            self.connect(None).await.inspect_err(|_| self.doom())?;
+            self.connect(Some(access)).await.inspect_err(|_| self.doom())?;
             self.control(format!("savepoint s{id}"))
                 .await
                 .inspect_err(|_| self.doom())?;
@@ -247,15 +247,16 @@ impl Work {
         arguments: &[Value<'_>],
         limits: Limits,
     ) -> Result<Answer, SqlError> {
-        let (_place, in_line) = queue(access.connections(), self.sql.config().queue_wait()).await?;
-        let pool = Arc::clone(if prepared.writes {
-            self.sql.plugin_writes()
+        let (share, pool) = if prepared.writes {
+            (access.writers(), self.sql.plugin_writes())
         } else {
-            self.sql.plugin_reads()
-        });
-        let (mut lease, waited) = pool.acquire().await?;
-        self.waited += in_line + waited;
-        let limits = self.sql.capped(limits.later_by(in_line + waited));
+            (access.connections(), self.sql.plugin_reads())
+        };
+        let (pool, longest) = (Arc::clone(pool), self.sql.config().queue_wait());
+        let before = self.waited;
+        let _place = self.turn(queue(share, longest)).await?;
+        let mut lease = self.turn(pool.acquire()).await?;
+        let limits = self.sql.capped(limits.later_by(self.waited - before));
         let store = self.store;
         let statement = || PluginStatement {
             plugin: access.plugin(),
@@ -369,12 +370,11 @@ impl Work {
         if let Some(access) = access
             && self.place.is_none()
         {
-            let (place, waited) = queue(access.connections(), self.sql.config().queue_wait()).await?;
-            self.place = Some(place);
-            self.waited += waited;
+            let longest = self.sql.config().queue_wait();
+            self.place = Some(self.turn(queue(access.writers(), longest)).await?);
         }
-        let (lease, waited) = transaction::begin(self.sql.plugin_writes()).await?;
-        self.waited += waited;
+        let pool = Arc::clone(self.sql.plugin_writes());
+        let lease = self.turn(transaction::begin(&pool)).await?;
         self.rights = lease.usual_rights();
         if let Some(outermost) = self.open.first_mut() {
             outermost.rights = self.rights;
@@ -382,6 +382,21 @@ impl Work {
         self.lease = Some(lease);
         self.begun_at = Some(Instant::now());
         Ok(())
+    }
+
+    /// Waits in a queue. The time counts as waited also where the turn never comes: the call must live to be told.
+    async fn turn<T>(&mut self, turn: impl Future<Output = Result<(T, Duration), SqlError>>) -> Result<T, SqlError> {
+        let asked_at = Instant::now();
+        match turn.await {
+            Ok((turn, waited)) => {
+                self.waited += waited;
+                Ok(turn)
+            }
+            Err(error) => {
+                self.waited += asked_at.elapsed();
+                Err(error)
+            }
+        }
     }
 
     async fn control(&mut self, commands: String) -> Result<(), SqlError> {
@@ -540,7 +555,7 @@ fn _every_step_can_move_between_threads(mut work: Work, access: &PluginAccess, p
     fn sendable<T: Send>(_: T) {}
     sendable(work.statement(access, prepared, &[], limits));
     sendable(work.kernel_execute("", &[]));
-    sendable(work.begin(TREE));
+    sendable(work.begin(TREE, access));
     sendable(work.commit(TREE, 0));
     sendable(work.rollback(TREE, 0));
     sendable(work.leave(TREE));

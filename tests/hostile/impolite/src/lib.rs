@@ -38,9 +38,12 @@ struct Wish {
     colour: Option<String>,
 }
 
+/// A new id, what was told, what was not, and whether the caller is known.
+type Seen = (String, String, String, bool);
+
 /// A kept answer that would show a poisoned key: it repeats all it was told.
 #[get("/api/impolite/kept", access = public, cacheable, headers("x-told"))]
-fn kept(cx: &Context, wish: Query<Wish>) -> Result<With<Json<(String, String, String, bool)>>, Problem> {
+fn kept(cx: &Context, wish: Query<Wish>) -> Result<With<Json<Seen>>, Problem> {
     let told = cx.header("x-told").unwrap_or_default().to_owned();
     let untold = cx.header("x-untold").unwrap_or_default().to_owned();
     let knows_caller = cx.caller().account().is_some();

@@ -3,9 +3,12 @@
 
 mod auth;
 mod carts;
+mod command_line;
+mod compatibility;
 mod idempotency;
 mod import;
 mod isolation;
+mod openapi;
 mod products;
 mod purchase;
 mod requests;

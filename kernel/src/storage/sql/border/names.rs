@@ -1,6 +1,6 @@
 //! Which names a plugin may give, and what they become in the database.
 //!
-//! `"product.items"` equals `"Product.Items"` on SQLite, and plugin `a` with a table `b.c` would meet plugin `a.b` with a
+//! `"notes.items"` equals `"Notes.Items"` on SQLite, and plugin `a` with a table `b.c` would meet plugin `a.b` with a
 //! table `c`: so names are lower case without dots, and the dot is the kernel's.
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};

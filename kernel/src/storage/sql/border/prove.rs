@@ -522,8 +522,8 @@ mod tests {
     }
 
     fn prepared(text: &str) -> Prepared {
-        let empty = Schema::empty("shop").expect("a plain name");
-        let tables = "create table items (id text primary key, price bigint not null)";
+        let empty = Schema::empty("notes").expect("a plain name");
+        let tables = "create table items (id text primary key, size bigint not null)";
         let schema = plan_migration(&empty, "items.sql", tables)
             .expect("accepted")
             .schema_after;
@@ -548,7 +548,7 @@ mod tests {
 
     #[test]
     fn a_printer_that_forgets_a_predicate_is_caught() {
-        let select = "select id from items where price > $1";
+        let select = "select id from items where size > $1";
         assert!(passes(select, "where", "where"));
         for (before, after) in [
             (" where s.\"store_id\" = ?2", ""),
@@ -556,11 +556,11 @@ mod tests {
             ("s.\"store_id\" = ?2", "s.\"store_id\" = ?1"),
             ("s.\"store_id\" = ?2", "s.\"store_id\" <> ?2"),
             ("s.\"store_id\" = ?2", "s.\"store_id\" = ?2 or true"),
-            ("s.\"store_id\" = ?2", "s.\"price\" = ?2"),
+            ("s.\"store_id\" = ?2", "s.\"size\" = ?2"),
             ("s.\"id\"", "s.\"store_id\""),
-            ("\"shop.items\"", "\"other.items\""),
-            ("\"shop.items\"", "sqlite_schema"),
-            ("t1.\"price\"", "load_extension(t1.\"price\")"),
+            ("\"notes.items\"", "\"other.items\""),
+            ("\"notes.items\"", "sqlite_schema"),
+            ("t1.\"size\"", "load_extension(t1.\"size\")"),
         ] {
             assert!(!passes(select, before, after), "{before} as {after}");
         }
@@ -568,7 +568,7 @@ mod tests {
 
     #[test]
     fn a_printer_that_forgets_to_guard_a_write_is_caught() {
-        let update = "update items set price = 1 where id = $1 or price = 2";
+        let update = "update items set size = 1 where id = $1 or size = 2";
         assert!(passes(update, "where", "where"));
         for (before, after) in [
             ("t1.\"store_id\" = ?2 and (", "("),
@@ -576,18 +576,17 @@ mod tests {
             ("t1.\"store_id\" = ?2 and (", "t1.\"store_id\" = ?2 or ("),
             // What joining the two conditions as text would give.
             (
-                "and (((t1.\"id\" = ?1) or (t1.\"price\" = 2)))",
-                "and (t1.\"id\" = ?1) or (t1.\"price\" = 2)",
+                "and (((t1.\"id\" = ?1) or (t1.\"size\" = 2)))",
+                "and (t1.\"id\" = ?1) or (t1.\"size\" = 2)",
             ),
-            ("set \"price\"", "set \"store_id\" = 3, \"price\""),
+            ("set \"size\"", "set \"store_id\" = 3, \"size\""),
         ] {
             assert!(!passes(update, before, after), "{before} as {after}");
         }
-        let insert =
-            "insert into items (id, price) values ($1, 5) on conflict (id) do update set price = excluded.price";
+        let insert = "insert into items (id, size) values ($1, 5) on conflict (id) do update set size = excluded.size";
         assert!(passes(insert, "values", "values"));
         for (before, after) in [
-            ("(\"store_id\", \"id\", \"price\")", "(\"id\", \"store_id\", \"price\")"),
+            ("(\"store_id\", \"id\", \"size\")", "(\"id\", \"store_id\", \"size\")"),
             ("(?2, ?1, 5)", "(?1, ?2, 5)"),
             ("conflict (\"store_id\", \"id\")", "conflict (\"id\")"),
             ("where t1.\"store_id\" = ?2", "where true"),

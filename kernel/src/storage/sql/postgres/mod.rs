@@ -7,7 +7,7 @@ mod values;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt;
+use futures_util::{Stream, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, SqlSafeStr, Statement};
 
@@ -56,6 +56,8 @@ impl PostgresOptions {
                 ("search_path", String::new()),
                 ("timezone", "UTC".into()),
                 ("synchronous_commit", "on".into()),
+                // Compiling a plan takes longer than running any statement that may finish within its deadline.
+                ("jit", "off".into()),
                 ("statement_timeout", milliseconds(config.statement_timeout_ms)),
                 ("lock_timeout", milliseconds(config.lock_timeout_ms)),
                 (
@@ -217,19 +219,25 @@ impl PostgresConnection {
         let limits = statement.limits;
         let mut answer = AnswerWriter::new(&prepared.columns, limits.max_rows, limits.max_bytes);
         let mut affected = 0;
+        let mut unread = false;
         let streaming = async {
             let mut results = self
                 .inner
                 .fetch_many(sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments));
             let mut kinds = Vec::new();
             while let Some(result) = results.try_next().await.map_err(Either::Right)? {
+                give_way().await;
                 match result {
                     Either::Left(done) => affected += done.rows_affected(),
                     Either::Right(row) => {
                         if kinds.is_empty() {
                             kinds = values::kinds(&row);
                         }
-                        values::write_row(&mut answer, &row, &kinds).map_err(Either::Left)?;
+                        if let Err(stopped_here) = values::write_row(&mut answer, &row, &kinds) {
+                            // So that the transaction around it can go on if its owner wants to.
+                            unread = tokio::time::timeout(DRAIN, discard(results)).await.is_err();
+                            return Err(Either::Left(stopped_here));
+                        }
                     }
                 }
             }
@@ -240,20 +248,13 @@ impl PostgresConnection {
             Ok(Ok(())) => Ok(Answer::Rows(answer.finish())),
             Ok(Err(Either::Right(error))) => Err(self.failed(error, statement.plugin)),
             Ok(Err(Either::Left(stopped_here))) => {
-                self.drain().await;
+                self.abandoned = unread;
                 Err(stopped_here)
             }
             Err(_elapsed) => {
                 self.abandoned = true;
                 Err(SqlError::Timeout)
             }
-        }
-    }
-
-    /// Throws the rest of an answer away, so that the transaction around it can go on if its owner wants to.
-    async fn drain(&mut self) {
-        if tokio::time::timeout(DRAIN, self.inner.ping()).await.is_err() {
-            self.abandoned = true;
         }
     }
 
@@ -347,5 +348,18 @@ impl PostgresConnection {
         let (error, broken) = error::translate(error, who);
         self.broken |= broken;
         error
+    }
+}
+
+/// Lets other calls, and this one's own deadline, have the thread now and then: the driver does not, as long as the server
+/// sends faster than it reads.
+async fn give_way() {
+    tokio::task::coop::consume_budget().await;
+}
+
+/// Reads the rest of an answer and throws it away.
+async fn discard<T>(mut results: impl Stream<Item = Result<T, sqlx::Error>> + Unpin) {
+    while let Ok(Some(_)) = results.try_next().await {
+        give_way().await;
     }
 }

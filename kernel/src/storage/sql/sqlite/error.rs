@@ -58,7 +58,7 @@ fn wall() -> SqlError {
     SqlError::Refused("the statement reaches for what is not the plugin's".into())
 }
 
-/// `UNIQUE constraint failed: product.items.store_id, product.items.slug` and `CHECK constraint failed: price_positive`.
+/// `UNIQUE constraint failed: notes.items.store_id, notes.items.slug` and `CHECK constraint failed: size_positive`.
 fn constraint(kind: ConstraintKind, message: &str) -> SqlError {
     let subject = message.split_once("failed: ").map_or("", |(_, subject)| subject);
     let name = match kind {

@@ -26,7 +26,7 @@ const NOW: u64 = 0;
 pub(in crate::storage::sql) struct Allowed {
     /// Physical name → may it be changed?
     tables: HashMap<String, bool>,
-    /// `product.`, where a table of that plugin may be changed. SQLite compiles the foreign keys around a change into the
+    /// `notes.`, where a table of that plugin may be changed. SQLite compiles the foreign keys around a change into the
     /// statement itself, as reads of the tables at their other ends and as cascades into them; they are the same plugin's.
     changed_plugins: Vec<String>,
 }

@@ -336,7 +336,7 @@ impl Checker<'_> {
         Ok(query)
     }
 
-    /// `json_rows($1) as r(id text, price bigint)`: the rows of a JSON array of objects.
+    /// `json_rows($1) as r(id text, size bigint)`: the rows of a JSON array of objects.
     fn table_function(
         &mut self,
         name: &ast::ObjectName,
