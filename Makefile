@@ -10,7 +10,7 @@ endif
 
 COMMERCE := target/debug/commerce
 
-.PHONY: dev test check bench oracle build clean
+.PHONY: dev test test-kills check bench oracle build clean
 
 dev: build
 	$(COMMERCE) dev
@@ -30,6 +30,13 @@ test:
 	cargo build --locked --bin commerce --bin commerce-kernel
 	$(COMMERCE) plugin build --all
 	cargo test --locked --workspace --no-fail-fast
+
+# A hundred SIGKILLs under checkout load on each engine; `make test` does a few of them.
+test-kills:
+	tools/setup test
+	cargo build --locked --bin commerce
+	$(COMMERCE) plugin build --all
+	COMMERCE_TEST_KILLS=100 cargo test --locked -p commerce-fault-tests -- --nocapture kills
 
 bench:
 	tools/setup test
