@@ -30,9 +30,9 @@ pub fn package() -> PathBuf {
         let folder = workspace.join("product");
         write_workspace(&workspace);
         copy_changed(&repository().join("plugins/product"), &folder);
-        // The same target folder as the other guests: the standard library and the SDK are compiled there already.
+        // A target folder of its own: in the others' this product would pass for the real one at their next build.
         let options = Options {
-            target_dir: Some(repository().join("target/wasm")),
+            target_dir: Some(workspace.join("wasm")),
             output_dir: Some(workspace.join("packages")),
         };
         commerce_build::build(&folder, &options, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"))
