@@ -462,7 +462,7 @@ mod tests {
             "/api/notes",
             "/api/authors",
             "/api/stores/{id}/items",
-            "/api/webhooks/xendit",
+            "/api/webhooks/example",
             "/api/a/{id}/b.json",
         ] {
             assert_eq!(check_path(path), Ok(()), "{path}");
