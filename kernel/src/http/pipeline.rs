@@ -121,9 +121,14 @@ impl Exchange {
         self.check_head()?;
         self.limit_strangers()?;
         if Cors::is_preflight(&self.head().method, &self.head().headers) {
+            self.limit_unread_credentials()?;
             return Ok(self.preflight());
         }
-        let (route, parameters) = match self.choose_route().await? {
+        let chosen = self.choose_route().await;
+        if !matches!(chosen, Ok(Chosen::Route(..))) {
+            self.limit_unread_credentials()?;
+        }
+        let (route, parameters) = match chosen? {
             Chosen::Route(route, parameters) => (route, parameters),
             Chosen::Methods(methods) => return Ok(Answer::empty(StatusCode::NO_CONTENT).with_allow(&methods)),
         };
@@ -162,6 +167,15 @@ impl Exchange {
             Ok(())
         } else {
             self.http.limits.check_address(self.client.address)
+        }
+    }
+
+    /// Where nobody will look at what is shown, showing something must not be a way around the limit.
+    fn limit_unread_credentials(&self) -> Result<(), Problem> {
+        if self.shows_credentials() {
+            self.http.limits.check_address(self.client.address)
+        } else {
+            Ok(())
         }
     }
 
