@@ -295,7 +295,14 @@ impl Exchange {
             })
             .collect();
         let query = response_cache::sorted_query(self.query());
-        let key = Key::new(store.number, &route.cache_prefix, head.uri.path(), &query, &headers);
+        let key = Key::new(
+            store.number,
+            self.table.generation(),
+            &route.cache_prefix,
+            head.uri.path(),
+            &query,
+            &headers,
+        );
         let encoding = self.encoding();
         let found = self.http.cache.find(key, &route.keeps, encoding).await;
         self.cached = matches!(found, Found::Kept(_));
