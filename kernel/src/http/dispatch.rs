@@ -270,10 +270,19 @@ impl PluginCall {
     }
 }
 
-/// The plugin was told who asks, so what it answers is for that caller, whatever it says about others.
+/// The plugin was told who asks, so what it answers is for that caller, whatever it says about others: only what forbids
+/// shared caches to keep it stays. Without a word a shared cache may keep for a `max-age` what a guest asked for, whose
+/// proof is no `Authorization` header.
 fn keep_private(headers: &mut HeaderMap) {
-    let control = headers.get(CACHE_CONTROL).and_then(|control| control.to_str().ok());
-    if control.is_some_and(|control| control.to_ascii_lowercase().contains("public")) {
+    let Some(control) = headers.get(CACHE_CONTROL) else { return };
+    let control = control.to_str().unwrap_or_default().to_ascii_lowercase();
+    let names: Vec<&str> = control
+        .split(',')
+        .map(|directive| directive.split('=').next().unwrap_or_default().trim())
+        .collect();
+    let forbids = names.iter().any(|name| matches!(*name, "private" | "no-store"));
+    let allows = names.iter().any(|name| matches!(*name, "public" | "s-maxage"));
+    if !forbids || allows {
         headers.remove(CACHE_CONTROL);
     }
 }
@@ -295,6 +304,32 @@ pub(super) fn declared_headers(route: &Route, headers: &HeaderMap) -> Vec<(Strin
         Some((name.as_str().to_owned(), all))
     });
     told.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_shared_cache_is_given_what_one_caller_was_answered() {
+        let left = |control: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
+            keep_private(&mut headers);
+            headers.contains_key(CACHE_CONTROL)
+        };
+        for shared in [
+            "public, max-age=60",
+            "max-age=60",
+            "S-MaxAge=60",
+            "private, s-maxage=60",
+            "must-revalidate",
+            "no-store, Public",
+        ] {
+            assert!(!left(shared), "{shared}");
+        }
+        assert!(left("private, max-age=60") && left("no-store"));
+    }
 }
 
 pub(super) fn is_read(method: &Method) -> bool {
