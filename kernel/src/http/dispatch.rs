@@ -200,9 +200,10 @@ impl PluginCall {
             route: &self.route,
             method: &head.method,
             path: &self.path,
-            query: &self.request.query,
+            query: &asked.query,
             headers: &head.headers,
-            body: &self.request.body,
+            body: &asked.body,
+            deadline: self.plugin.limits.deadline,
         };
         let keep = Duration::from_secs(u64::from(self.http.config.idempotency_hours) * 3600);
         idempotency::begin(&self.http.sql, &self.http.keys_in_flight, keep, key, &request)

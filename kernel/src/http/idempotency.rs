@@ -29,8 +29,9 @@ pub(super) static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempot
 static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 static TRUE: HeaderValue = HeaderValue::from_static("true");
 
-/// Longer than any call may take: who holds a claim longer is dead.
-const LEASE: Duration = Duration::from_secs(180);
+/// How much longer than its deadline a call's claim holds: it may first wait for its turn and for a connection. Whoever
+/// holds one longer is dead.
+const GRACE: Duration = Duration::from_secs(120);
 
 /// Headers of an answer that are part of it; the pipeline adds the others each time.
 const KEPT_HEADERS: [&str; 8] = [
@@ -112,6 +113,8 @@ pub(super) struct Request<'a> {
     pub query: &'a str,
     pub headers: &'a HeaderMap,
     pub body: &'a [u8],
+    /// How long the call may run.
+    pub deadline: Duration,
 }
 
 /// The key, if the request has one.
@@ -157,7 +160,7 @@ pub(super) async fn begin(
         forgotten: earlier(now, keep),
         _in_flight: guard,
     };
-    if keyed.staged && keyed.claim(sql, now).await? {
+    if keyed.staged && keyed.claim(sql, now, request.deadline).await? {
         return Ok(Begun::Fresh(keyed));
     }
     match keyed.earlier_answer(sql, now).await? {
@@ -235,7 +238,7 @@ impl Keyed {
         }
     }
 
-    async fn claim(&self, sql: &Sql, now: Time) -> Result<bool, Problem> {
+    async fn claim(&self, sql: &Sql, now: Time, deadline: Duration) -> Result<bool, Problem> {
         let Name {
             store,
             caller,
@@ -243,7 +246,7 @@ impl Keyed {
             path,
             key,
         } = &self.name;
-        let lease = Time(now.0 + i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX));
+        let lease = later(now, deadline + GRACE);
         let args = args![
             *store,
             caller,
@@ -329,6 +332,10 @@ fn fingerprint(request: &Request<'_>) -> [u8; 32] {
 
 fn busy() -> Problem {
     Problem::from(Code::RequestInFlight).retry_after(1)
+}
+
+fn later(now: Time, by: Duration) -> Time {
+    Time(now.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
 }
 
 fn earlier(now: Time, by: Duration) -> Time {
