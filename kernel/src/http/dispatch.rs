@@ -119,35 +119,30 @@ pub(super) struct PluginCall {
     pub store: Arc<Store>,
     pub caller: Caller,
     pub request_id: String,
-    pub request: HandleRequest,
     pub path: String,
     pub headers: Arc<(http::request::Parts, std::net::SocketAddr)>,
 }
 
 impl PluginCall {
     /// Reads outside of any unit of work.
-    pub async fn read(self) -> Result<Answer, Problem> {
+    pub async fn read(self, request: HandleRequest) -> Result<Answer, Problem> {
         let tree = self.http.plugins.tree(
             self.store.clone(),
             self.caller.clone(),
             self.request_id.clone(),
             Mode::Reading,
         );
-        let response = self
-            .http
-            .plugins
-            .handle(&tree, &self.plugin, self.request.clone())
-            .await;
+        let response = self.http.plugins.handle(&tree, &self.plugin, request).await;
         tree.abandon().await;
         self.answer(response?)
     }
 
     /// In a task of its own: a client that hangs up does not stop a change halfway.
-    pub async fn change(self) -> Result<Answer, Problem> {
+    pub async fn change(self, request: HandleRequest) -> Result<Answer, Problem> {
         let held = self.http.held();
         let changing = tokio::spawn(async move {
             let _held = held;
-            self.carry_out().await
+            self.carry_out(request).await
         });
         changing.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a request's task failed");
@@ -155,8 +150,8 @@ impl PluginCall {
         })
     }
 
-    async fn carry_out(self) -> Result<Answer, Problem> {
-        let keyed = match self.begin().await? {
+    async fn carry_out(self, request: HandleRequest) -> Result<Answer, Problem> {
+        let keyed = match self.begin(&request).await? {
             None => None,
             Some(Begun::Replay(answer)) => return Ok(answer),
             Some(Begun::Fresh(keyed)) => Some(keyed),
@@ -170,11 +165,7 @@ impl PluginCall {
             .http
             .plugins
             .tree(self.store.clone(), self.caller.clone(), self.request_id.clone(), mode);
-        let handled = self
-            .http
-            .plugins
-            .handle(&tree, &self.plugin, self.request.clone())
-            .await;
+        let handled = self.http.plugins.handle(&tree, &self.plugin, request).await;
         let answer = match handled.and_then(|response| self.answer(response)) {
             Ok(answer) => answer,
             Err(problem) => {
@@ -189,7 +180,7 @@ impl PluginCall {
         }
     }
 
-    async fn begin(&self) -> Result<Option<Begun>, Problem> {
+    async fn begin(&self, asked: &HandleRequest) -> Result<Option<Begun>, Problem> {
         let head = &self.headers.0;
         let Some(key) = idempotency::key_of(&head.headers)? else {
             return Ok(None);
@@ -307,6 +298,10 @@ pub(super) fn declared_headers(route: &Route, headers: &HeaderMap) -> Vec<(Strin
     told.collect()
 }
 
+pub(super) fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,8 +326,4 @@ mod tests {
         }
         assert!(left("private, max-age=60") && left("no-store"));
     }
-}
-
-pub(super) fn is_read(method: &Method) -> bool {
-    method == Method::GET || method == Method::HEAD
 }

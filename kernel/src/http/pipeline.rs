@@ -194,31 +194,35 @@ impl Exchange {
 
     async fn choose_route(&mut self) -> Result<Chosen, Problem> {
         let arrival = self.arrival.clone();
-        let path = arrival.0.0.uri.path();
-        if self.table.routes.routes(path).is_empty() {
-            self.table = self.http.table_of_now().await;
-        }
-        let table = self.table.clone();
-        let matched = table.routes.find(path)?.ok_or_else(nothing_here)?;
+        let head = &arrival.0.0;
+        let matched = match self.table.routes.find(head.uri.path())? {
+            Some(matched) => matched,
+            None => {
+                self.table = self.http.table_of_now().await;
+                self.table.routes.find(head.uri.path())?.ok_or_else(nothing_here)?
+            }
+        };
         if matched.routes.iter().any(|route| route.is_of_a_store()) {
-            self.store = Some(store_choice::choose(&self.http, &self.client, &self.head().headers)?);
+            self.store = Some(store_choice::choose(&self.http, &self.client, &head.headers)?);
         }
-        let here: Vec<&Arc<Route>> = matched.routes.iter().filter(|route| self.is_enabled(route)).collect();
-        let methods = || here.iter().map(|route| route.method.clone()).collect();
-        if here.is_empty() {
+        let wanted = match head.method {
+            Method::HEAD => &Method::GET,
+            ref method => method,
+        };
+        let here = matched.routes.iter().filter(|route| self.is_enabled(route));
+        if let Some(route) = here.clone().find(|route| route.method == wanted) {
+            self.route = Some(Arc::clone(route));
+            return Ok(Chosen::Route(Arc::clone(route), matched.parameters));
+        }
+        let methods: Vec<Method> = here.map(|route| route.method.clone()).collect();
+        if methods.is_empty() {
             return Err(nothing_here());
         }
-        let method = &arrival.0.0.method;
-        if method == Method::OPTIONS {
-            return Ok(Chosen::Methods(methods()));
+        if head.method == Method::OPTIONS {
+            return Ok(Chosen::Methods(methods));
         }
-        let wanted = if method == Method::HEAD { &Method::GET } else { method };
-        let Some(route) = here.iter().find(|route| route.method == wanted) else {
-            self.allowed = Some(methods());
-            return Err(Code::MethodNotAllowed.into());
-        };
-        self.route = Some(Arc::clone(route));
-        Ok(Chosen::Route(Arc::clone(route), matched.parameters))
+        self.allowed = Some(methods);
+        Err(Code::MethodNotAllowed.into())
     }
 
     /// As it is now, not when the table was built: what was switched off is gone at once.
@@ -392,14 +396,13 @@ impl Exchange {
             store: store.clone(),
             caller,
             request_id: self.request_id.clone(),
-            request,
             path: head.uri.path().to_owned(),
             headers: self.arrival.0.clone(),
         };
         if !is_read(&head.method) {
-            return call.change().await;
+            return call.change(request).await;
         }
-        let mut answer = call.read().await?;
+        let mut answer = call.read(request).await?;
         if let Some(making) = making {
             conditional::add_etag(&mut answer);
             route
