@@ -25,5 +25,6 @@ mod security_headers;
 pub mod server;
 mod store_choice;
 
+pub(crate) use client::network_of;
 pub use edge::serve;
 pub use server::{Http, Parts};

@@ -68,6 +68,29 @@ async fn a_quiet_connection_is_kept_for_a_while_and_then_closed() {
     assert!(began.elapsed() < Duration::from_secs(3));
 }
 
+/// Answering pings is no use of a connection: a client could hold all of them by that.
+#[tokio::test]
+async fn a_connection_of_http_2_that_only_pings_is_closed_as_well() {
+    let served = Served::with(&HURRIED).await;
+    let mut client = served.connect().await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // One whole request, GET http://localhost/, so that the connection is no longer one whose head is awaited.
+    let head = [0x82, 0x84, 0x86, 0x41, 9];
+    let request = [&[0, 0, 14, 1, 5, 0, 0, 0, 1], &head[..], b"localhost"].concat();
+    assert!(client.try_write(&[&preface[..], &settings, &request].concat()).await);
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let began = Instant::now();
+    while client.try_write(&ping).await {
+        assert!(began.elapsed() < Duration::from_secs(5), "it is still open");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(
+        began.elapsed() > Duration::from_millis(500),
+        "the request was not understood"
+    );
+}
+
 #[tokio::test]
 async fn giant_and_countless_headers_are_refused() {
     let served = Served::start().await;
