@@ -1,6 +1,7 @@
 //! [`Kernel`]: every running part in one struct, in the order in which they start and, backwards, stop.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,9 +195,20 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-fn own(config: &Config) -> anyhow::Result<DataDirLock> {
+/// Makes the folder for its owner alone: the embedded database in it holds accounts, and is written with whatever rights
+/// the user's files usually have. One that exists keeps the rights that its operator gave it.
+pub fn make_data_dir(config: &Config) -> anyhow::Result<()> {
     let folder = &config.data_dir;
-    std::fs::create_dir_all(folder).with_context(|| format!("can't make the data folder {}", folder.display()))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("can't make the data folder {}", folder.display()))
+}
+
+fn own(config: &Config) -> anyhow::Result<DataDirLock> {
+    make_data_dir(config)?;
+    let folder = &config.data_dir;
     DataDirLock::acquire(folder)
         .with_context(|| format!("can't use the data folder {}", folder.display()))?
         .with_context(|| {
@@ -215,12 +227,12 @@ async fn open_sql(config: &Config) -> anyhow::Result<Sql> {
 
 /// Brings a database to this version, or says what that would take.
 pub mod migrate {
-    use super::{Config, open_sql, own};
+    use super::{Config, make_data_dir, open_sql, own};
     use crate::storage::sql::Migration;
 
     /// Every migration this version knows, and when it ran.
     pub async fn status(config: &Config) -> anyhow::Result<Vec<Migration>> {
-        std::fs::create_dir_all(&config.data_dir)?;
+        make_data_dir(config)?;
         let sql = open_sql(config).await?;
         let migrations = sql.migrations().await?;
         sql.close().await;
