@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use commerce_kernel::secrets::Secret;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
@@ -151,8 +152,8 @@ fn cell(value: &Value) -> String {
 }
 
 /// A password or secret: as given, `-` for the first line of standard input, or asked for without an echo.
-pub fn secret_input(given: Option<String>, what: &str) -> Result<String, Failure> {
-    match given.as_deref() {
+pub fn secret_input(given: Option<String>, what: &str) -> Result<Secret<String>, Failure> {
+    let text = match given.as_deref() {
         Some("-") => {
             let mut line = String::new();
             std::io::stdin()
@@ -165,5 +166,6 @@ pub fn secret_input(given: Option<String>, what: &str) -> Result<String, Failure
             .map_err(|error| Failure::new(Exit::Failed, format!("can't read {what}: {error}"))),
         None => Err(Failure::new(Exit::Usage, format!("{what} is missing"))
             .remedy("give it with its flag, or pass `-` there and write it to standard input")),
-    }
+    };
+    text.map(Secret::new)
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use commerce_kernel::control::Request;
+use commerce_kernel::control::{DataRequest, Request};
 use serde_json::{Value, json};
 
 use crate::Context;
@@ -137,13 +137,13 @@ async fn import(
             "last": last,
             "options": { "currency": args.currency, "dry_run": dry_run },
         });
-        let request = Request::Import {
+        let request = DataRequest::Import {
             store: store.to_owned(),
             resource: args.resource.clone(),
             format: args.format.clone(),
             payload,
         };
-        let answer = desk.carry_out(request).await?;
+        let answer = desk.carry_out(Request::Data(request)).await?;
         let consumed = answer["consumed"].as_u64().unwrap_or(0) as usize;
         report.created += answer["created"].as_u64().unwrap_or(0);
         report.updated += answer["updated"].as_u64().unwrap_or(0);

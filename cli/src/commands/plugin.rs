@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use commerce_kernel::control::{Grants, Request};
+use commerce_kernel::control::{Grants, PluginRequest, Request};
 use serde_json::{Value, json};
 
 use crate::Context;
@@ -104,7 +104,10 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Install(package) => return install(package, false, context).await,
         Command::Upgrade(package) => return install(package, true, context).await,
         Command::List => {
-            let answer = Desk::open(context).await?.carry_out(Request::PluginList).await?;
+            let answer = Desk::open(context)
+                .await?
+                .carry_out(Request::Plugin(PluginRequest::List))
+                .await?;
             output.list(
                 &answer,
                 &[
@@ -118,30 +121,30 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         }
         Command::Inspect { name } => {
             let request = if Path::new(&name).exists() {
-                Request::PluginPreview {
+                PluginRequest::Preview {
                     package: read_package(Path::new(&name), context)?,
                 }
             } else {
-                Request::PluginInspect { name }
+                PluginRequest::Inspect { name }
             };
-            let answer = Desk::open(context).await?.carry_out(request).await?;
+            let answer = Desk::open(context).await?.carry_out(Request::Plugin(request)).await?;
             output.value(&answer);
             return Ok(Exit::Ok);
         }
-        Command::Enable { name, store } => Request::PluginEnable { name, store },
-        Command::Disable { name, store } => Request::PluginDisable { name, store },
-        Command::Rollback { name } => Request::PluginRollback { name },
+        Command::Enable { name, store } => PluginRequest::Enable { name, store },
+        Command::Disable { name, store } => PluginRequest::Disable { name, store },
+        Command::Rollback { name } => PluginRequest::Rollback { name },
         Command::Remove { name, purge, yes } => {
             let loss = if purge { " and dropping its tables" } else { "" };
             output.confirm(&format!("Removing plugin {name}{loss}"), yes)?;
-            Request::PluginRemove { name, purge }
+            PluginRequest::Remove { name, purge }
         }
         Command::Settings { name, store, set } => {
             let values = set.map(|text| parse_settings(&text)).transpose()?;
-            Request::PluginSettings { name, store, values }
+            PluginRequest::Settings { name, store, values }
         }
     };
-    let answer = Desk::open(context).await?.carry_out(request).await?;
+    let answer = Desk::open(context).await?.carry_out(Request::Plugin(request)).await?;
     output.show(&answer);
     Ok(Exit::Ok)
 }
@@ -241,9 +244,9 @@ async fn install(args: Package, upgrade: bool, context: &Context) -> Result<Exit
     let package = read_package(&args.package, context)?;
     let mut desk = Desk::open(context).await?;
     let preview = desk
-        .carry_out(Request::PluginPreview {
+        .carry_out(Request::Plugin(PluginRequest::Preview {
             package: package.clone(),
-        })
+        }))
         .await?;
     if args.dry_run {
         context.output.value(&preview);
@@ -257,11 +260,11 @@ async fn install(args: Package, upgrade: bool, context: &Context) -> Result<Exit
         .output
         .confirm(&format!("{verb} {name} {version} with these rights"), args.yes)?;
     let answer = desk
-        .carry_out(Request::PluginInstall {
+        .carry_out(Request::Plugin(PluginRequest::Install {
             package,
             grants: Grants::All,
             upgrade,
-        })
+        }))
         .await?;
     context.output.show(&answer);
     Ok(Exit::Ok)

@@ -119,7 +119,11 @@ impl Passwords {
 /// would cost every start what a sign-in costs.
 fn nobodys_hash(prefix: &str) -> String {
     let (salt, output) = (random_bytes::<16>(), random_bytes::<32>());
-    format!("{prefix}{}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(output))
+    format!(
+        "{prefix}{}${}",
+        STANDARD_NO_PAD.encode(salt),
+        STANDARD_NO_PAD.encode(output)
+    )
 }
 
 #[cfg(test)]
@@ -175,7 +179,12 @@ mod tests {
         let passwords = Passwords::new(&config()).unwrap();
         // What is compared is read like any hash: what could not be read would be answered sooner.
         assert!(PasswordHash::new(&passwords.nobodys).is_ok());
-        assert!(passwords.argon2.verify_password(b"", &PasswordHash::new(&passwords.nobodys).unwrap()).is_err());
+        assert!(
+            passwords
+                .argon2
+                .verify_password(b"", &PasswordHash::new(&passwords.nobodys).unwrap())
+                .is_err()
+        );
         assert_eq!(passwords.verify(secret(""), None).await.unwrap(), Verdict::Wrong);
     }
 

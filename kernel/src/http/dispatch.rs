@@ -266,7 +266,9 @@ impl PluginCall {
 /// shared caches to keep it stays. Without a word a shared cache may keep for a `max-age` what a guest asked for, whose
 /// proof is no `Authorization` header.
 fn keep_private(headers: &mut HeaderMap) {
-    let Some(control) = headers.get(CACHE_CONTROL) else { return };
+    let Some(control) = headers.get(CACHE_CONTROL) else {
+        return;
+    };
     let control = control.to_str().unwrap_or_default().to_ascii_lowercase();
     let names: Vec<&str> = control
         .split(',')

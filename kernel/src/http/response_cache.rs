@@ -50,14 +50,7 @@ pub struct Key(Arc<[u8]>);
 
 impl Key {
     /// `generation`: of what is installed, enabled and set, which every plugin's answer may depend on.
-    pub fn new(
-        store: i64,
-        generation: i64,
-        route: &[u8],
-        path: &str,
-        query: &str,
-        headers: &[(&str, &[u8])],
-    ) -> Self {
+    pub fn new(store: i64, generation: i64, route: &[u8], path: &str, query: &str, headers: &[(&str, &[u8])]) -> Self {
         let mut buffer = Vec::with_capacity(64 + route.len() + path.len() + query.len());
         buffer.extend_from_slice(&store.to_be_bytes());
         buffer.extend_from_slice(&generation.to_be_bytes());

@@ -120,7 +120,11 @@ async fn what_the_operator_sets_is_seen_at_once() {
     let first = kept(&served, PATH, &[]).await.body;
     let jakarta = served.stores.by_slug("jakarta").unwrap().number;
     let nothing = serde_json::json!({});
-    served.plugins.set_settings("impolite", jakarta, &nothing).await.unwrap();
+    served
+        .plugins
+        .set_settings("impolite", jakarta, &nothing)
+        .await
+        .unwrap();
     let mut waited = 0;
     while kept(&served, PATH, &[]).await.body == first {
         waited += 1;
