@@ -33,6 +33,11 @@ static TRUE: HeaderValue = HeaderValue::from_static("true");
 /// holds one longer is dead.
 const GRACE: Duration = Duration::from_secs(120);
 
+/// A shorter key may be guessed, `order-1` for one. Where nothing but the address tells guests apart, whole companies and
+/// everybody behind an undeclared proxy are one caller: a guess must not get anyone the answer, with the token in it, that
+/// another guest got. UUIDs and the like are longer.
+const UNGUESSABLE: usize = 16;
+
 /// Headers of an answer that are part of it; the pipeline adds the others each time.
 const KEPT_HEADERS: [&str; 8] = [
     "content-type",
@@ -82,6 +87,8 @@ pub(super) struct Keyed {
     name: Name,
     fingerprint: [u8; 32],
     staged: bool,
+    /// Whether somebody else could come by the same name.
+    guessable: bool,
     /// Rows older than this have been forgotten.
     forgotten: Time,
     _in_flight: InFlight,
@@ -142,9 +149,11 @@ pub(super) async fn begin(
     key: String,
     request: &Request<'_>,
 ) -> Result<Begun, Problem> {
+    let owner = owner(request);
+    let guessable = owner.is_none() && key.len() < UNGUESSABLE;
     let name = Name {
         store: request.store,
-        caller: owner(request),
+        caller: owner.unwrap_or_else(|| request.caller.identity.clone()),
         method: request.method.as_str().to_owned(),
         path: request.path.to_owned(),
         key,
@@ -157,6 +166,7 @@ pub(super) async fn begin(
         name,
         fingerprint: fingerprint(request),
         staged: request.route.declared.staged,
+        guessable,
         forgotten: earlier(now, keep),
         _in_flight: guard,
     };
@@ -290,6 +300,15 @@ impl Keyed {
         if running {
             return Ok(Err(busy()));
         }
+        if self.guessable {
+            return Ok(Err(Problem::new(
+                Code::IdempotencyKeyReused,
+                format!(
+                    "This was done before and is not done again. Its answer comes again to who signs in, shows the token that \
+                     the route takes, or uses a random key of {UNGUESSABLE} characters or more."
+                ),
+            )));
+        }
         let status = StatusCode::from_u16(u16::try_from(row.get::<i64>(3)?).unwrap_or(200)).unwrap_or(StatusCode::OK);
         let mut answer = Answer::empty(status);
         read_headers(&row.get::<String>(4)?, &mut answer.headers);
@@ -299,9 +318,12 @@ impl Keyed {
     }
 }
 
-/// Whose key it is. For somebody who is not signed in but holds a proof that the route asks for, it is the proof: a phone that
-/// changes its network in the middle of a change must not make it twice. Otherwise the address keeps strangers apart.
-fn owner(request: &Request<'_>) -> String {
+/// Whose key it is, where the request proves that. For somebody who is not signed in but holds a proof that the route asks
+/// for, it is the proof: a phone that changes its network in the middle of a change must not make it twice.
+fn owner(request: &Request<'_>) -> Option<String> {
+    if request.caller.kind != CallerKind::Anonymous {
+        return Some(request.caller.identity.clone());
+    }
     let proofs: Vec<_> = request
         .route
         .headers
@@ -309,8 +331,8 @@ fn owner(request: &Request<'_>) -> String {
         .filter(|name| is_proof(name.as_str()))
         .filter_map(|name| Some((name, request.headers.get(name)?)))
         .collect();
-    if request.caller.kind != CallerKind::Anonymous || proofs.is_empty() {
-        return request.caller.identity.clone();
+    if proofs.is_empty() {
+        return None;
     }
     let mut digest = Sha256::new();
     for (name, value) in proofs {
@@ -319,7 +341,7 @@ fn owner(request: &Request<'_>) -> String {
         digest.update(value.as_bytes());
         digest.update([0]);
     }
-    format!("proof:{}", hex::encode(digest.finalize()))
+    Some(format!("proof:{}", hex::encode(digest.finalize())))
 }
 
 fn fingerprint(request: &Request<'_>) -> [u8; 32] {
