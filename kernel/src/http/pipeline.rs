@@ -324,6 +324,7 @@ impl Exchange {
     }
 
     fn check_query(&self, route: &Route) -> Result<(), Problem> {
+        schema::refuse_nul_in_query(self.query())?;
         route.query.as_ref().map_or(Ok(()), |schema| schema.check(self.query()))
     }
 
@@ -428,6 +429,7 @@ impl Exchange {
             answer.body = Bytes::new();
         }
         self.log(status.as_u16(), &code, answer.body.len());
+        upload.finish(self.head(), &mut answer.headers).await;
         let mut response = http::Response::new(answer.body.into());
         *response.status_mut() = status;
         *response.headers_mut() = answer.headers;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use commerce_contract::JsonSchema;
-use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -189,29 +189,7 @@ fn errors(validator: &Validator, value: &Value, pointer: impl Fn(&str) -> String
     }
     let mut found = Vec::new();
     for error in validator.iter_errors(value) {
-        let path = error.instance_path().as_str();
-        match error.kind() {
-            ValidationErrorKind::Required { property } => {
-                let name = property.as_str().unwrap_or_default();
-                found.push(FieldError {
-                    pointer: pointer(&member(path, name)),
-                    message: "is required".to_owned(),
-                });
-            }
-            ValidationErrorKind::AdditionalProperties { unexpected }
-            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-                for name in unexpected {
-                    found.push(FieldError {
-                        pointer: pointer(&member(path, name)),
-                        message: "is not known here".to_owned(),
-                    });
-                }
-            }
-            _ => found.push(FieldError {
-                pointer: pointer(path),
-                message: error.masked().to_string(),
-            }),
-        }
+        collect(&error, &pointer, &mut found);
         if found.len() >= MOST_ERRORS {
             found.truncate(MOST_ERRORS);
             break;
@@ -220,8 +198,115 @@ fn errors(validator: &Validator, value: &Value, pointer: impl Fn(&str) -> String
     found
 }
 
+fn collect(error: &ValidationError<'_>, pointer: &impl Fn(&str) -> String, found: &mut Vec<FieldError>) {
+    let path = error.instance_path().as_str();
+    let mut push = |path: &str, message: String| {
+        found.push(FieldError {
+            pointer: pointer(path),
+            message,
+        })
+    };
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            push(
+                &member(path, property.as_str().unwrap_or_default()),
+                "is required".to_owned(),
+            );
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            for name in unexpected {
+                push(&member(path, name), "is not known here".to_owned());
+            }
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            match (constants(context), meant(context, path)) {
+                (Some(allowed), _) => push(path, format!("must be one of {allowed}")),
+                (None, Some(branch)) => branch.iter().for_each(|error| collect(error, pointer, found)),
+                (None, None) => push(path, error.masked().to_string()),
+            }
+        }
+        _ => push(path, error.masked().to_string()),
+    }
+}
+
+/// The allowed values, where every branch is one: an enum whose cases have descriptions.
+fn constants(branches: &[Vec<ValidationError<'_>>]) -> Option<String> {
+    let values: Option<Vec<String>> = branches
+        .iter()
+        .map(|errors| match errors.as_slice() {
+            [error] => match error.kind() {
+                ValidationErrorKind::Constant { expected_value } => Some(expected_value.to_string()),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    values
+        .filter(|values| !values.is_empty())
+        .map(|values| values.join(", "))
+}
+
+/// The branch that the client most likely meant: one for the type of value that was sent, rather than the `null` that
+/// stands for "may be absent"; of several the one with the least wrong.
+fn meant<'b, 'e>(branches: &'b [Vec<ValidationError<'e>>], path: &str) -> Option<&'b Vec<ValidationError<'e>>> {
+    let is_other_type = |errors: &&Vec<ValidationError<'_>>| {
+        errors.iter().any(|error| {
+            matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path().as_str() == path
+        })
+    };
+    let of_that_type = branches.iter().filter(|errors| !is_other_type(errors));
+    of_that_type.min_by_key(|errors| errors.len()).or(branches.first())
+}
+
 fn member(path: &str, name: &str) -> String {
     format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// No text may hold U+0000. PostgreSQL stores none, and where one program takes it for the end of a text another reads on.
+pub(super) fn refuse_nul(body: &Value) -> Result<(), Problem> {
+    let mut path = String::new();
+    if has_nul(body, &mut path) {
+        Err(Problem::from(Code::InvalidBody).with_error(path, NUL))
+    } else {
+        Ok(())
+    }
+}
+
+const NUL: &str = "must not contain the character U+0000";
+
+/// Leaves the pointer to it in `path`; to the object where it is in a member's name.
+fn has_nul(value: &Value, path: &mut String) -> bool {
+    let before = path.len();
+    let mut below = |name: &str, value: &Value| {
+        path.truncate(before);
+        path.push_str(&member("", name));
+        has_nul(value, path)
+    };
+    let found = match value {
+        Value::String(text) => return text.contains('\0'),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .any(|(position, item)| below(&position.to_string(), item)),
+        Value::Object(members) if members.keys().any(|name| name.contains('\0')) => return true,
+        Value::Object(members) => members.iter().any(|(name, value)| below(name, value)),
+        _ => return false,
+    };
+    if !found {
+        path.truncate(before);
+    }
+    found
+}
+
+pub(super) fn refuse_nul_in_query(query: &str) -> Result<(), Problem> {
+    match query.split('&').find(|pair| pair.contains("%00")) {
+        None => Ok(()),
+        Some(pair) => {
+            let name = pair.split('=').next().unwrap_or_default().replace("%00", "");
+            Err(Problem::from(Code::InvalidQuery).with_error(format!("?{name}"), NUL))
+        }
+    }
 }
 
 /// Parses a body, refusing a member given twice: serde_json would take the last one here and a handler in another
@@ -417,5 +502,58 @@ mod tests {
         .unwrap();
         let problem = schema.check(&json!(vec![1; 1_000_000])).unwrap_err();
         assert_eq!(problem.errors.len(), MOST_ERRORS);
+    }
+
+    #[test]
+    fn a_nul_is_found_wherever_it_hides() {
+        let pointer = |value: Value| {
+            refuse_nul(&value)
+                .err()
+                .map(|problem| problem.errors[0].pointer.clone())
+        };
+        assert_eq!(pointer(json!({ "a": [1, "x", null], "b": "\\u0000" })), None);
+        assert_eq!(
+            pointer(json!({ "a": ["x", { "b/c": "y\0" }] })).as_deref(),
+            Some("/a/1/b~1c")
+        );
+        assert_eq!(
+            pointer(json!({ "a": ["x"], "b": [{ "c\0": 1 }] })).as_deref(),
+            Some("/b/0")
+        );
+        assert_eq!(pointer(json!("\0")).as_deref(), Some(""));
+        assert!(refuse_nul_in_query("q=%2500&limit=1").is_ok());
+        let problem = refuse_nul_in_query("limit=1&q=a%00").unwrap_err();
+        assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, "?q"));
+    }
+
+    #[test]
+    fn of_several_forms_the_one_that_was_meant_is_told() {
+        let amount = json!({ "type": "object", "required": ["amount", "currency"], "properties": {
+            "amount": { "type": "integer", "maximum": 9007199254740991_i64 }, "currency": { "type": "string" } } });
+        let schema = json!({ "type": "object", "properties": {
+            "price": { "anyOf": [{ "$ref": "#/components/schemas/Money" }, { "type": "null" }] },
+            "weight": { "anyOf": [{ "type": "null" }, { "type": "integer", "minimum": 0 }] },
+            "status": { "oneOf": [{ "const": "draft" }, { "const": "active" }] } } });
+        let schema = BodySchema::compile(&schema, &BTreeMap::from([("Money".to_owned(), amount)])).unwrap();
+        let told = |body: Value| {
+            let problem = schema.check(&body).unwrap_err();
+            let error = &problem.errors[0];
+            assert_eq!(problem.errors.len(), 1, "{problem:?}");
+            (error.pointer.clone(), error.message.clone())
+        };
+        assert_eq!(
+            told(json!({ "price": { "amount": 1.5, "currency": "USD" } })).0,
+            "/price/amount"
+        );
+        assert_eq!(
+            told(json!({ "price": { "amount": 1 } })),
+            ("/price/currency".to_owned(), "is required".to_owned())
+        );
+        assert_eq!(told(json!({ "weight": -1 })).0, "/weight");
+        assert!(told(json!({ "weight": -1 })).1.contains("minimum"));
+        assert_eq!(
+            told(json!({ "status": "gone" })),
+            ("/status".to_owned(), r#"must be one of "draft", "active""#.to_owned())
+        );
     }
 }
