@@ -24,6 +24,7 @@ mod schema;
 mod security_headers;
 pub mod server;
 mod store_choice;
+mod upload;
 
 pub(crate) use client::network_of;
 pub use edge::serve;

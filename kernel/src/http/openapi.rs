@@ -362,7 +362,13 @@ fn content_type(part: &Part<'_>, route: &Route) -> &'static str {
 
 /// What the checks before this route may answer.
 fn pipeline_codes(part: &Part<'_>, route: &Route) -> impl Iterator<Item = Code> {
-    let mut codes = vec![Code::RateLimited, Code::HeadersTooLarge, Code::Internal, Code::Timeout];
+    let mut codes = vec![
+        Code::InvalidHeader,
+        Code::RateLimited,
+        Code::HeadersTooLarge,
+        Code::Internal,
+        Code::Timeout,
+    ];
     if path_names(&route.path).next().is_some() {
         codes.extend([Code::InvalidPath, Code::NotFound]);
     }
@@ -395,7 +401,6 @@ fn pipeline_codes(part: &Part<'_>, route: &Route) -> impl Iterator<Item = Code> 
     }
     if takes_idempotency_key(part, route) {
         codes.extend([
-            Code::InvalidHeader,
             Code::RequestInFlight,
             Code::IdempotencyKeyReused,
             Code::PreconditionFailed,

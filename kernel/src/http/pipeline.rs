@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use commerce_contract::Access;
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, ORIGIN, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, IF_MATCH, ORIGIN, VARY,
 };
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use serde_json::{Map, Value};
 
 use super::answers::Answer;
@@ -27,6 +27,7 @@ use super::problem::{Code, Problem};
 use super::response_cache::{self, CACHE_TAG, Found, Key, Making};
 use super::routes::{Owner, Route};
 use super::server::{Http, Table};
+use super::upload::Upload;
 use super::{conditional, request_id, schema, security_headers, store_choice};
 use crate::caller::{Caller, CallerKind};
 use crate::plugins::HandleRequest;
@@ -47,12 +48,14 @@ pub(super) async fn answer<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> warp::reply::Response {
     let longest = Duration::from_millis(http.config.request_timeout_ms);
+    let body = pin!(body);
+    let mut upload = Upload::new(&arrival.0.0, body);
     let mut exchange = Exchange::begin(http, arrival);
-    let answered = match tokio::time::timeout(longest, exchange.run(body)).await {
+    let answered = match tokio::time::timeout(longest, exchange.run(&mut upload)).await {
         Ok(answered) => answered,
         Err(_elapsed) => Err(Code::Timeout.into()),
     };
-    exchange.finish(answered).await
+    exchange.finish(answered, upload).await
 }
 
 /// One request on its way, and what is known of it so far.
@@ -114,10 +117,11 @@ impl Exchange {
     }
 
     /// The checks, in order.
-    async fn run<B: Buf>(
-        &mut self,
-        body: impl Stream<Item = Result<B, warp::Error>> + Send,
-    ) -> Result<Answer, Problem> {
+    async fn run<S, B>(&mut self, upload: &mut Upload<'_, S>) -> Result<Answer, Problem>
+    where
+        S: Stream<Item = Result<B, warp::Error>>,
+        B: Buf,
+    {
         self.check_head()?;
         self.limit_strangers()?;
         if Cors::is_preflight(&self.head().method, &self.head().headers) {
@@ -142,7 +146,7 @@ impl Exchange {
             None => None,
         };
         self.check_query(&route)?;
-        let body = self.read_body(&route, body).await?;
+        let body = self.read_body(&route, upload).await?;
         let body = check_body(&route, self.head(), body)?;
         match route.owner {
             Owner::Kernel(kind) => self.ask_kernel(kind, &route, &caller, &parameters, body.value).await,
@@ -153,10 +157,24 @@ impl Exchange {
         }
     }
 
-    /// HTTP/2 has no limit of its own for how many headers there are.
+    /// Within twice these limits, hyper leaves it to us to say so in our own words.
     fn check_head(&self) -> Result<(), Problem> {
-        if self.head().headers.len() > self.http.config.headers as usize {
+        let head = self.head();
+        let bytes: usize = head
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        let target = head.uri.path().len() + self.query().len();
+        if head.headers.len() > self.http.config.headers as usize
+            || bytes + target > self.http.config.header_kib as usize * 1024
+        {
             return Err(Code::HeadersTooLarge.into());
+        }
+        // The host names the store: of two, what stands before us may have looked at the other one.
+        let hosts = head.headers.get_all(HOST).iter().count();
+        if hosts > 1 || (hosts == 0 && head.version == Version::HTTP_11) {
+            return Err(Problem::new(Code::InvalidHeader, "Send one Host header."));
         }
         Ok(())
     }
@@ -328,17 +346,17 @@ impl Exchange {
         route.query.as_ref().map_or(Ok(()), |schema| schema.check(self.query()))
     }
 
-    async fn read_body<B: Buf>(
-        &self,
-        route: &Route,
-        body: impl Stream<Item = Result<B, warp::Error>> + Send,
-    ) -> Result<Bytes, Problem> {
+    async fn read_body<S, B>(&self, route: &Route, upload: &mut Upload<'_, S>) -> Result<Bytes, Problem>
+    where
+        S: Stream<Item = Result<B, warp::Error>>,
+        B: Buf,
+    {
         if route.method == Method::GET {
             return Ok(Bytes::new());
         }
         let most = route.body_bytes.unwrap_or(self.http.config.body_kib as usize * 1024);
         let longest = Duration::from_millis(self.http.config.body_timeout_ms);
-        match tokio::time::timeout(longest, collect(self.head(), body, most)).await {
+        match tokio::time::timeout(longest, upload.read(self.head(), most)).await {
             Ok(body) => body,
             Err(_elapsed) => Err(Code::RequestTimeout.into()),
         }
@@ -413,7 +431,15 @@ impl Exchange {
         Ok(answer)
     }
 
-    async fn finish(mut self, answered: Result<Answer, Problem>) -> warp::reply::Response {
+    async fn finish<S, B>(
+        mut self,
+        answered: Result<Answer, Problem>,
+        mut upload: Upload<'_, S>,
+    ) -> warp::reply::Response
+    where
+        S: Stream<Item = Result<B, warp::Error>>,
+        B: Buf,
+    {
         let (mut answer, code) = match answered {
             Ok(answer) => (answer, String::new()),
             Err(problem) => (Answer::problem(&problem, &self.request_id), problem.code),
@@ -539,6 +565,7 @@ fn check_body(route: &Route, head: &Parts, bytes: Bytes) -> Result<Body, Problem
         return Err(Code::UnsupportedMediaType.into());
     }
     let value = schema::parse_json(&bytes)?;
+    schema::refuse_nul(&value)?;
     schema.check(&value)?;
     Ok(Body { bytes, value })
 }
@@ -547,45 +574,4 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
     let kind = content_type.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
-}
-
-async fn collect<B: Buf>(
-    head: &Parts,
-    body: impl Stream<Item = Result<B, warp::Error>> + Send,
-    most: usize,
-) -> Result<Bytes, Problem> {
-    let too_large = || Problem::from(Code::BodyTooLarge).with_extra("limit_bytes", most);
-    let declared = head
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > most as u64) {
-        return Err(too_large());
-    }
-    let mut body = pin!(body);
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        // The client is gone or does not speak HTTP; either way nothing more comes.
-        let mut chunk =
-            chunk.map_err(|_| Problem::new(Code::BadRequest, "The body ended early or is not well-formed."))?;
-        if first.len() + all.len() + chunk.remaining() > most {
-            return Err(too_large());
-        }
-        if first.is_empty() && all.is_empty() {
-            // Most bodies are one chunk, which needs no copy.
-            first = chunk.copy_to_bytes(chunk.remaining());
-            continue;
-        }
-        if all.is_empty() {
-            all.extend_from_slice(&std::mem::take(&mut first));
-        }
-        while chunk.has_remaining() {
-            let piece = chunk.chunk();
-            all.extend_from_slice(piece);
-            let length = piece.len();
-            chunk.advance(length);
-        }
-    }
-    Ok(if all.is_empty() { first } else { all.freeze() })
 }

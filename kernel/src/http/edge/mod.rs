@@ -190,21 +190,23 @@ fn filter(http: Arc<Http>) -> impl Filter<Extract = (warp::reply::Response,), Er
 }
 
 fn protocol(config: &HttpConfig) -> auto::Builder<TokioExecutor> {
-    let header_bytes = config.header_kib as usize * 1024;
+    // Twice the limits: what is only a little too much, the pipeline refuses with a problem that says so. What is beyond
+    // even this is refused here, in fewer words.
+    let (headers, header_kib) = (2 * config.headers as usize, 2 * config.header_kib);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         // The connection's clock does this, for both protocols and without counting a quiet connection as a slow head.
         .header_read_timeout(None)
-        .max_headers(config.headers as usize)
-        .max_buf_size(header_bytes.max(16 * 1024));
+        .max_headers(headers)
+        .max_buf_size(header_kib as usize * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20))
         .max_concurrent_streams(200)
-        .max_header_list_size(config.header_kib * 1024);
+        .max_header_list_size(header_kib * 1024);
     builder
 }
