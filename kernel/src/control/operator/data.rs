@@ -1,6 +1,6 @@
 //! What fills a store: imported files and demonstrations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Operator, Tell};
 use crate::control::Progress;
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::plugins::Plugin;
 use crate::storage::sql::Mode;
 use crate::stores::Store;
@@ -76,8 +76,31 @@ impl Operator {
                 "No plugin imports {resource} from {format}. There is: {formats}."
             ))
         })?;
+        if let Some(currency) = payload["options"]["currency"].as_str() {
+            check_currency(&store, currency)?;
+        }
         let trial = payload["options"]["dry_run"].as_bool().unwrap_or(false);
-        self.call(store, &plugin, &function, payload, !trial).await
+        let last = payload["last"].as_bool().unwrap_or(false);
+        let answer = self.call(store.clone(), &plugin, &function, payload, !trial).await?;
+        if !trial {
+            let batches = self.growth.lock().counted(store.number, &plugin, last);
+            self.tell_planner(&plugin, batches, last).await;
+        }
+        Ok(answer)
+    }
+
+    /// Tables that have grown many times over since the planner last looked are read from end to end. Told when the number
+    /// of batches has doubled, so that the first rows of a large import do not slow down the others, and at the end.
+    async fn tell_planner(&self, plugin: &str, batches: u32, last: bool) {
+        if !last && !batches.is_power_of_two() {
+            return;
+        }
+        let installed = self.kernel.plugins.installed();
+        let Some(known) = installed.plugin(plugin) else { return };
+        let tables: Vec<&str> = known.schema.tables.iter().map(|table| table.name.as_str()).collect();
+        if let Err(error) = self.kernel.sql.refresh_statistics(plugin, &tables).await {
+            tracing::warn!(plugin, %error, "the planner's statistics are not refreshed");
+        }
     }
 
     async fn seed(&self, store: &str, counts: BTreeMap<String, u64>, tell: Tell<'_>) -> Result<Value, Problem> {
@@ -102,14 +125,15 @@ impl Operator {
                     store.slug
                 ))
             })?;
-            let mut created = 0;
-            let mut from = 0;
+            let (mut created, mut from, mut batches) = (0, 0, 0);
             while from < count {
                 let batch = SEED_BATCH.min(count - from);
                 let payload = json!({ "count": batch, "from": from });
                 let answer = self.call(store.clone(), &plugin, &function, payload, true).await?;
                 created += answer["created"].as_u64().unwrap_or(0);
                 from += batch;
+                batches += 1;
+                self.tell_planner(&plugin, batches, from >= count).await;
                 tell(Progress {
                     step: format!("seeding {resource}"),
                     done: from,
@@ -151,4 +175,32 @@ impl Operator {
             }
         }
     }
+}
+
+/// How many batches the imports that are under way have had, by store and plugin.
+#[derive(Default)]
+pub(super) struct Growth(HashMap<(i64, String), u32>);
+
+impl Growth {
+    fn counted(&mut self, store: i64, plugin: &str, last: bool) -> u32 {
+        let key = (store, plugin.to_owned());
+        let batches = self.0.get(&key).map_or(1, |batches| batches.saturating_add(1));
+        if last {
+            self.0.remove(&key);
+        } else {
+            self.0.insert(key, batches);
+        }
+        batches
+    }
+}
+
+fn check_currency(store: &Store, currency: &str) -> Result<(), Problem> {
+    let mut known = store.currencies.iter().map(|known| known.code.as_str());
+    if known.clone().any(|code| code.eq_ignore_ascii_case(currency)) {
+        return Ok(());
+    }
+    let first = known.next().unwrap_or_default().to_owned();
+    let all = known.fold(first, |all, code| format!("{all}, {code}"));
+    let detail = format!("{currency} is not a currency of store {}; it has {all}.", store.slug);
+    Err(Problem::new(Code::InvalidBody, detail).with_error("/options/currency", "is not a currency of this store"))
 }

@@ -11,6 +11,7 @@ mod stores;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 pub use self::accounts::AccountRequest;
@@ -21,6 +22,7 @@ pub use self::plugins::{Grants, PluginRequest};
 pub use self::secrets::SecretRequest;
 pub use self::stores::{StoreCreate, StoreRequest};
 
+use self::data::Growth;
 use super::{Operate, Progress, Request};
 use crate::http::problem::{Code, Problem};
 use crate::http::{Http, openapi};
@@ -33,6 +35,7 @@ pub struct Operator {
     /// How and where it is served, if it is.
     served: Option<(Arc<Http>, String)>,
     started_at: Time,
+    growth: Mutex<Growth>,
 }
 
 type Tell<'a> = &'a mut (dyn FnMut(Progress) + Send);
@@ -61,6 +64,7 @@ impl Operator {
             kernel,
             served: None,
             started_at: Time::now(),
+            growth: Mutex::default(),
         }
     }
 
