@@ -56,6 +56,21 @@ impl Output {
         print_line(&table.to_string());
     }
 
+    pub fn heading(&self, title: &str) {
+        self.text(&format!("\n{title}"));
+    }
+
+    /// A heading with a line for each item.
+    pub fn section(&self, title: &str, items: Vec<String>) {
+        self.heading(title);
+        if items.is_empty() {
+            self.text("  none");
+        }
+        for item in items {
+            self.text(&format!("  {item}"));
+        }
+    }
+
     pub fn value(&self, answer: &Value) {
         print_line(&serde_json::to_string_pretty(answer).unwrap_or_default());
     }

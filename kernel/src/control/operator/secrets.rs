@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Operator, items};
 use crate::control::request::exposed;
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::secrets::Secret;
 
 /// Without a store: what is for all stores that have none of their own.
@@ -41,6 +41,7 @@ impl Operator {
                 store,
                 value,
             } => {
+                self.check_declared(&plugin, &name)?;
                 secrets
                     .set(self.number(store.as_deref())?, &plugin, &name, &value)
                     .await?;
@@ -66,5 +67,24 @@ impl Operator {
                 Ok(json!({ "plugin": plugin, "name": name, "removed": true }))
             }
         }
+    }
+
+    /// A secret under a misspelt name would lie there sealed and be read by nobody.
+    fn check_declared(&self, plugin: &str, name: &str) -> Result<(), Problem> {
+        let installed = self.kernel.plugins.installed();
+        let known = installed.plugin(plugin).ok_or_else(|| {
+            Problem::not_found(format!(
+                "`{plugin}` is not installed; `commerce plugin list` shows what is."
+            ))
+        })?;
+        let declared = &known.manifest.capabilities.secrets;
+        if declared.iter().any(|one| one == name) {
+            return Ok(());
+        }
+        let detail = match declared.as_slice() {
+            [] => format!("`{plugin}` reads no secrets."),
+            some => format!("`{plugin}` reads no secret `{name}`. It reads: {}.", some.join(", ")),
+        };
+        Err(Problem::new(Code::InvalidBody, detail))
     }
 }

@@ -1,20 +1,25 @@
 //! Plugins: what is installed, and what becomes of it.
 
-use commerce_contract::Capabilities;
+mod settings;
+mod sheet;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Operator, items};
 use crate::control::request::base64_text;
 use crate::http::problem::{Code, Problem};
-use crate::plugins::{Decision, InstallError, Plugin, Preview};
+use crate::plugins::{Decision, InstallError, Package};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PluginRequest {
-    /// Answers `{items: [{name, version, digest, state, stores: […], rollback_to}]}`.
+    /// Answers `{items: [{name, version, digest, description, state, stores: […], rollback_to}]}`. `state` is `enabled` where
+    /// every store has it and a new one would, `disabled` where none has, else `partial`; `rollback_to` is a version or null.
     List,
-    /// What would be installed, without installing: manifest, rights, routes, tables, what changes for an upgrade.
+    /// What would be installed, without installing: as `Inspect`, and what changes for an upgrade.
     Preview {
         #[serde(with = "base64_text")]
         package: Vec<u8>,
@@ -26,6 +31,7 @@ pub enum PluginRequest {
         grants: Grants,
         upgrade: bool,
     },
+    /// Rights, routes, functions, tables, SQL, hosts, limits in force, digest.
     Inspect {
         name: String,
     },
@@ -40,12 +46,13 @@ pub enum PluginRequest {
     Rollback {
         name: String,
     },
-    /// `purge` drops its tables.
+    /// `purge` drops its tables, and forgets its secrets.
     Remove {
         name: String,
         purge: bool,
     },
-    /// The settings of a plugin in a store: answers them; with `values` sets them first.
+    /// Answers `{values, schema}` of a plugin in a store: the settings in force and what they may be. Sets them first where
+    /// there are `values`.
     Settings {
         name: String,
         store: String,
@@ -80,22 +87,11 @@ impl Operator {
     async fn change_or_show(&self, request: PluginRequest) -> Result<Value, Problem> {
         let plugins = &self.kernel.plugins;
         match request {
-            PluginRequest::List => {
-                let installed = plugins.installed();
-                let known = installed.plugins().map(|plugin| {
-                    json!({
-                        "name": &*plugin.name,
-                        "version": plugin.version.to_string(),
-                        "digest": plugin.digest,
-                        "stores": self.stores_with(&plugin.name),
-                        "description": plugin.manifest.plugin.description,
-                    })
-                });
-                Ok(items(known))
-            }
+            PluginRequest::List => self.list_plugins().await,
             PluginRequest::Preview { package } => {
+                let read = Package::read(package.clone()).map_err(|error| refused(error.into()))?;
                 let preview = plugins.preview(package).await.map_err(refused)?;
-                Ok(preview_to_json(&preview))
+                Ok(sheet::of_package(&preview, &read, &self.kernel.config.plugins))
             }
             PluginRequest::Install {
                 package,
@@ -121,27 +117,54 @@ impl Operator {
                     .recorded_sql(plugin)
                     .await
                     .map_err(|error| refused(error.into()))?;
-                Ok(plugin_to_json(plugin, &sql))
+                Ok(sheet::of_installed(plugin, &sql))
             }
             PluginRequest::Enable { name, store } => self.switch(&name, store, true).await,
             PluginRequest::Disable { name, store } => self.switch(&name, store, false).await,
             PluginRequest::Rollback { name } => Ok(json!(plugins.rollback(&name).await.map_err(refused)?)),
             PluginRequest::Remove { name, purge } => {
                 plugins.remove(&name, purge).await.map_err(refused)?;
+                if purge {
+                    self.kernel.secrets.forget_plugin(&name).await?;
+                }
                 Ok(json!({ "name": name, "removed": true, "purged": purge }))
             }
-            PluginRequest::Settings { name, store, values } => {
-                let number = self.store(&store)?.number;
-                if let Some(values) = values {
-                    plugins.set_settings(&name, number, &values).await.map_err(refused)?;
-                }
-                plugins.settings(&name, number).map_err(refused)
-            }
+            PluginRequest::Settings { name, store, values } => self.settings(&name, &store, values).await,
             PluginRequest::OrderProviders { service, providers } => {
                 plugins.set_service_order(&service, &providers).await.map_err(refused)?;
                 Ok(json!({ "service": service, "providers": providers }))
             }
         }
+    }
+
+    async fn list_plugins(&self) -> Result<Value, Problem> {
+        let text =
+            "select p.name, k.version from kernel.plugins p join kernel.packages k on k.digest = p.previous_digest";
+        let mut earlier = BTreeMap::new();
+        for row in self.kernel.sql.kernel().fetch_all(text, &[]).await? {
+            earlier.insert(row.get::<String>(0)?, row.get::<String>(1)?);
+        }
+        let (installed, all) = (self.kernel.plugins.installed(), self.kernel.stores.all().len());
+        let known = installed.plugins().map(|plugin| {
+            let stores = self.stores_with(&plugin.name);
+            // What a store gets about which nothing was said; no store has this number.
+            let everywhere = installed.enabled(0, &plugin.name);
+            let state = match (stores.len(), everywhere) {
+                (0, false) => "disabled",
+                (some, true) if some == all => "enabled",
+                _ => "partial",
+            };
+            json!({
+                "name": &*plugin.name,
+                "version": plugin.version.to_string(),
+                "digest": plugin.digest,
+                "description": plugin.manifest.plugin.description,
+                "state": state,
+                "stores": stores,
+                "rollback_to": earlier.get(&*plugin.name),
+            })
+        });
+        Ok(items(known))
     }
 
     fn stores_with(&self, plugin: &str) -> Vec<String> {
@@ -162,46 +185,6 @@ impl Operator {
             .map_err(refused)?;
         Ok(json!({ "name": name, "store": store, "enabled": enabled }))
     }
-}
-
-/// The rights in words, as an app store shows them.
-fn rights(asked: &Capabilities) -> Vec<String> {
-    crate::plugins::beyond(asked, &Capabilities::default())
-}
-
-fn preview_to_json(preview: &Preview) -> Value {
-    let mut answer = json!(preview);
-    answer["rights"] = json!(rights(&preview.asks));
-    if preview.installed.is_some() {
-        answer["upgrade"] = json!({
-            "rights_added": preview.more,
-            "rights_removed": preview.less,
-            "rollback_possible": preview.rollback_possible,
-        });
-    }
-    answer
-}
-
-fn plugin_to_json(plugin: &Plugin, sql: &[String]) -> Value {
-    let routes = plugin.descriptor.routes.iter().map(|route| {
-        json!({ "method": route.method, "path": route.path, "access": route.access, "operation": route.operation })
-    });
-    json!({
-        "name": &*plugin.name,
-        "version": plugin.version.to_string(),
-        "digest": plugin.digest,
-        "description": plugin.manifest.plugin.description,
-        "rights": rights(&plugin.grants),
-        "hosts": plugin.grants.http,
-        "routes": routes.collect::<Vec<_>>(),
-        "functions": plugin.descriptor.functions.iter().map(|function| &function.name).collect::<Vec<_>>(),
-        "provides": plugin.descriptor.provides,
-        "tables": plugin.schema.tables,
-        "views": plugin.manifest.views,
-        "sql": sql,
-        "limits": plugin.manifest.limits,
-        "schedules": plugin.descriptor.schedules,
-    })
 }
 
 /// What an operator is told where installing and the like fails.
