@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use commerce_kernel::control::{Grants, Operate, Operator, Request, StoreCreate};
+use commerce_kernel::control::{
+    AccountRequest, DataRequest, Grants, Operate, Operator, PluginRequest, Request, StoreCreate, StoreRequest,
+};
 use commerce_kernel::http::problem::Problem;
 use commerce_kernel::kernel::{migrate, serve_kernel};
+use commerce_kernel::secrets::Secret;
 use notify::{RecursiveMode, Watcher};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -98,19 +101,19 @@ fn name_of(package: &Path) -> String {
 async fn swap_in(operator: &Operator, package: &Path) -> Result<bool, Failure> {
     let bytes = std::fs::read(package)
         .map_err(|error| Failure::new(Exit::Failed, format!("can't read {}: {error}", package.display())))?;
-    let installed = ask(operator, Request::PluginList).await?;
+    let installed = ask(operator, Request::Plugin(PluginRequest::List)).await?;
     let name = name_of(package);
     let upgrade = installed["items"]
         .as_array()
         .into_iter()
         .flatten()
         .any(|plugin| plugin["name"] == name.as_str());
-    let request = Request::PluginInstall {
+    let request = PluginRequest::Install {
         package: bytes,
         grants: Grants::All,
         upgrade,
     };
-    match operator.carry_out(request, &mut |_| {}).await {
+    match operator.carry_out(Request::Plugin(request), &mut |_| {}).await {
         Ok(_) => Ok(true),
         // The package that is installed already.
         Err(problem) if upgrade && problem.status == 409 => Ok(false),
@@ -131,7 +134,7 @@ fn failure(what: &str, problem: Problem) -> Failure {
 
 /// Makes the demo store where there is none; answers whether it did.
 async fn provision(operator: &Operator, products: u64, context: &Context) -> Result<bool, Failure> {
-    let stores = ask(operator, Request::StoreList).await?;
+    let stores = ask(operator, Request::Store(StoreRequest::List)).await?;
     if stores["items"]
         .as_array()
         .into_iter()
@@ -148,29 +151,29 @@ async fn provision(operator: &Operator, products: u64, context: &Context) -> Res
         hosts: Vec::new(),
         timezone: Some("Asia/Jakarta".to_owned()),
         owner_email: OWNER.to_owned(),
-        owner_password: PASSWORD.to_owned(),
+        owner_password: Secret::new(PASSWORD.to_owned()),
     };
-    ask(operator, Request::StoreCreate(create)).await?;
-    let customer = Request::UserCreate {
+    ask(operator, Request::Store(StoreRequest::Create(create))).await?;
+    let customer = AccountRequest::Create {
         store: STORE.to_owned(),
         email: CUSTOMER.to_owned(),
-        password: PASSWORD.to_owned(),
+        password: Secret::new(PASSWORD.to_owned()),
         role: None,
     };
-    ask(operator, customer).await?;
+    ask(operator, Request::Account(customer)).await?;
     let bar = context.output.progress("seeding products", Some(products));
-    let seed = Request::Seed {
+    let seed = DataRequest::Seed {
         store: STORE.to_owned(),
         counts: BTreeMap::from([("products".to_owned(), products)]),
     };
     let seeded = operator
-        .carry_out(seed, &mut |progress| bar.set_position(progress.done))
+        .carry_out(Request::Data(seed), &mut |progress| bar.set_position(progress.done))
         .await;
     bar.finish_and_clear();
     if let Err(problem) = seeded {
         // Half a demonstration would be kept for good: the next start makes it anew.
         let store = STORE.to_owned();
-        ask(operator, Request::StoreDelete { store }).await?;
+        ask(operator, Request::Store(StoreRequest::Delete { store })).await?;
         return Err(failure("the demonstration", problem));
     }
     Ok(true)

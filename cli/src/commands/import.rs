@@ -1,10 +1,12 @@
 //! `commerce import`: reads a file, hands its rows to the plugin that knows the format, and reports what became of each.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use commerce_kernel::control::Request;
+use commerce_kernel::control::{DataRequest, Request};
 use serde_json::{Value, json};
 
 use crate::Context;
@@ -51,7 +53,8 @@ struct Report {
     created: u64,
     updated: u64,
     unchanged: u64,
-    skipped: u64,
+    /// Rows, of which one may have several errors.
+    skipped: usize,
     errors: Vec<Value>,
     dry_run: bool,
 }
@@ -70,9 +73,23 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             format!("importing {}", args.resource)
         };
         let bar = context.output.progress(&step, Some(total));
-        let report = import(desk, &args, &store, dry_run, |rows| bar.set_position(rows)).await;
+        let mut report = Report {
+            dry_run,
+            ..Report::default()
+        };
+        let outcome = import(desk, &args, &store, &mut report, |rows| bar.set_position(rows)).await;
         bar.finish_and_clear();
-        report
+        let lines: BTreeSet<u64> = report
+            .errors
+            .iter()
+            .filter_map(|error| error["line"].as_u64())
+            .collect();
+        report.skipped = lines.len();
+        if outcome.is_err() && !dry_run && report.created + report.updated > 0 {
+            // What was written before it ended stays written.
+            print(&report, context);
+        }
+        outcome.map(|()| report)
     };
     let mut report = if args.dry_run || args.on_error == OnError::Stop {
         pass(&mut desk, true).await?
@@ -98,20 +115,17 @@ async fn import(
     desk: &mut Desk,
     args: &Args,
     store: &str,
-    dry_run: bool,
+    report: &mut Report,
     on_rows: impl Fn(u64),
-) -> Result<Report, Failure> {
+) -> Result<(), Failure> {
     let mut reader = reader(&args.file)?;
+    let lines = open(&args.file)?;
     let header: Vec<String> = reader
         .headers()
         .map_err(|e| malformed(&args.file, &e))?
         .iter()
         .map(str::to_owned)
         .collect();
-    let mut report = Report {
-        dry_run,
-        ..Report::default()
-    };
     let mut waiting: Vec<Value> = Vec::new();
     let mut records = reader.records();
     loop {
@@ -120,7 +134,7 @@ async fn import(
         while waiting.len() < wanted {
             match records.next() {
                 Some(Ok(record)) => {
-                    let line = record.position().map_or(0, csv::Position::line);
+                    let line = record.position().map_or(0, |position| line_of(&lines, position));
                     waiting.push(json!({ "line": line, "fields": record.iter().collect::<Vec<_>>() }));
                     report.rows += 1;
                 }
@@ -135,15 +149,15 @@ async fn import(
             "header": header,
             "rows": waiting,
             "last": last,
-            "options": { "currency": args.currency, "dry_run": dry_run },
+            "options": { "currency": args.currency, "dry_run": report.dry_run },
         });
-        let request = Request::Import {
+        let request = DataRequest::Import {
             store: store.to_owned(),
             resource: args.resource.clone(),
             format: args.format.clone(),
             payload,
         };
-        let answer = desk.carry_out(request).await?;
+        let answer = desk.carry_out(Request::Data(request)).await?;
         let consumed = answer["consumed"].as_u64().unwrap_or(0) as usize;
         report.created += answer["created"].as_u64().unwrap_or(0);
         report.updated += answer["updated"].as_u64().unwrap_or(0);
@@ -154,8 +168,7 @@ async fn import(
         waiting.drain(..consumed.min(waiting.len()));
         on_rows(report.rows);
         if last {
-            report.skipped = report.errors.len() as u64;
-            return Ok(report);
+            return Ok(());
         }
     }
 }
@@ -183,14 +196,35 @@ fn print(report: &Report, context: &Context) {
     ));
 }
 
-fn reader(path: &Path) -> Result<csv::Reader<BufReader<File>>, Failure> {
-    let file = File::open(path).map_err(|error| {
+fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| {
         Failure::new(Exit::NotFound, format!("can't read {}: {error}", path.display()))
             .remedy("check the file's name; it must be a CSV file with a header line")
-    })?;
-    Ok(csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_reader(BufReader::new(file)))
+    })
+}
+
+fn reader(path: &Path) -> Result<csv::Reader<BufReader<File>>, Failure> {
+    let file = BufReader::new(open(path)?);
+    Ok(csv::ReaderBuilder::new().flexible(true).from_reader(file))
+}
+
+/// The line as an editor counts it. For the reader a record begins where the one before ended, which is in the middle of a
+/// CR LF, and before any empty lines.
+fn line_of(file: &File, position: &csv::Position) -> u64 {
+    let (mut line, mut at) = (position.line(), position.byte());
+    let mut bytes = [0; 32];
+    while let Ok(read @ 1..) = file.read_at(&mut bytes, at) {
+        let ends = bytes[..read]
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
+        line += bytes[..ends].iter().filter(|byte| **byte == b'\n').count() as u64;
+        if ends < read {
+            break;
+        }
+        at += read as u64;
+    }
+    line
 }
 
 fn count_records(path: &Path) -> Result<u64, Failure> {
@@ -216,4 +250,31 @@ fn malformed(path: &Path, error: &csv::Error) -> Failure {
         format!("{}:{line} not a CSV record: {error}", path.display()),
     )
     .remedy("save the file as UTF-8 CSV and try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_those_of_an_editor_whatever_ends_them() {
+        for (text, expected) in [
+            ("a,b\n1,2\n3,4\n", [2, 3]),
+            ("a,b\r\n1,2\r\n3,4\r\n", [2, 3]),
+            ("a,b\r\n\"1\r\nx\",2\r\n3,4", [2, 4]),
+            ("a,b\n\n\n1,2\n\n3,4\n", [4, 6]),
+        ] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let raw = open(file.path()).unwrap();
+            let mut reader = reader(file.path()).unwrap();
+            let lines: Vec<u64> = reader
+                .records()
+                .map(|record| line_of(&raw, record.unwrap().position().unwrap()))
+                .collect();
+            assert_eq!(lines, expected, "{text:?}");
+        }
+    }
 }
