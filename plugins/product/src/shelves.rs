@@ -49,7 +49,7 @@ pub fn fill(products: &[&str], home: Currency) -> Result<(), Problem> {
          union all
          select a.shelf, r.currency, a.product_id, a.title_key, min(r.amount)
          from placed a join variants v on v.product_id = a.product_id join prices r on r.variant_id = v.id
-         where r.currency <> $2 group by a.shelf, r.currency, a.product_id, a.title_key",
+         where v.product_id = any($1) and r.currency <> $2 group by a.shelf, r.currency, a.product_id, a.title_key",
         JsonColumn(products),
         home
     )
