@@ -83,6 +83,9 @@ pub struct ForeignView {
     pub schema: Arc<Schema>,
 }
 
+/// Bytes of a printed text: what SQLite takes, with room for the comment that names the plugin.
+const LONGEST_PRINTED: usize = 500 << 10;
+
 /// What one version of a plugin may say.
 #[derive(Clone, Debug)]
 pub struct Border {
@@ -112,6 +115,12 @@ impl Border {
             (dialect::Engine::Postgres, &prepared.postgres),
             (dialect::Engine::Sqlite, &prepared.sqlite),
         ] {
+            if text.len() > LONGEST_PRINTED {
+                return Err(Refusal::new(
+                    RefusalKind::TooLarge,
+                    "with its slices this statement is too long for SQLite: name the columns that you need, or split it",
+                ));
+            }
             prove::Printed {
                 engine,
                 text,

@@ -237,7 +237,11 @@ impl Printed<'_> {
     }
 
     fn known_placeholder(&self, name: &str) -> bool {
-        (1..=self.arguments + 1).any(|number| placeholder(self.engine, number) == name)
+        // Not by trying every number: a text with thousands of arguments would take seconds.
+        let number = name.get(1..).and_then(|digits| digits.parse().ok());
+        number.is_some_and(|number| {
+            (1..=self.arguments + 1).contains(&number) && placeholder(self.engine, number) == name
+        })
     }
 
     fn tables_are_slices(&self, tokens: &[Token], statement: &Statement) -> Result<(), Refusal> {

@@ -517,7 +517,8 @@ impl Checker<'_> {
     fn json_path(&mut self, left: &ast::Expr, right: &ast::Expr, as_text: bool) -> Result<Expr, Refusal> {
         let step = json_step(right)?;
         let base = self.expr_of(left, ColumnType::Jsonb, "the value before -> or ->>")?;
-        let weight = base.weight;
+        // As text, what is inside another JSON text comes with every quote and backslash escaped: it may be twice as long.
+        let weight = base.weight.saturating_mul(if as_text { 2 } else { 1 });
         let (base, mut path) = match base.node {
             Node::JsonPath {
                 base,

@@ -12,6 +12,9 @@ use super::Checker;
 use super::expr::{comparable, json_step, number};
 use super::scope::Phase;
 
+/// A text grows at most by this power of two.
+const MOST_PRINTED_TWICE: usize = 6;
+
 fn scalar(name: &str) -> Option<Function> {
     Some(match name {
         "abs" => Function::Abs,
@@ -263,6 +266,13 @@ impl Checker<'_> {
                     return Err(Refusal::not_allowed(format!(
                         "{name} of more than two values that may be NULL is refused: wrap them in coalesce"
                     )));
+                }
+                // One inside the other, forty deep, would print a terabyte.
+                if arguments.iter().map(printed_twice).sum::<usize>() > MOST_PRINTED_TWICE {
+                    return Err(Refusal::new(
+                        RefusalKind::TooLarge,
+                        "too many greatest and least of values that may be NULL stand inside each other: select the inner ones in a subquery in FROM",
+                    ));
                 }
                 let kind = arguments[0].kind;
                 (arguments, kind)
@@ -518,6 +528,22 @@ impl Checker<'_> {
             })
         })
     }
+}
+
+/// How many parts of an expression the translation for SQLite writes out twice.
+fn printed_twice(expr: &Expr) -> usize {
+    let mut found = 0;
+    expr.each(&mut |part| {
+        if let Node::Call {
+            function: Function::Greatest | Function::Least,
+            arguments,
+        } = &part.node
+        {
+            found += usize::from(arguments.iter().any(|argument| argument.nullable));
+        }
+        true
+    });
+    found
 }
 
 pub(super) fn lower(value: Expr) -> Expr {

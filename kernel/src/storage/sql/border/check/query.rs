@@ -11,6 +11,12 @@ use super::order::position;
 use super::scope::{Frame, Phase};
 use super::{Checker, grouping, literals, types};
 
+/// As many as the SQLite connections take: see `LIMITS` in `sqlite/wall.rs`.
+const MOST_TERMS: usize = 50;
+/// PostgreSQL takes 1,664 with the keys of groups and order among them, SQLite 2,000.
+const MOST_OUTPUTS: usize = 1_000;
+const MOST_KEYS: usize = 100;
+
 /// The kinds that a query's columns should have, where they are arguments or NULL. Empty: nothing is known.
 #[derive(Clone, Default)]
 pub(super) struct Want {
@@ -137,6 +143,12 @@ impl Checker<'_> {
         let (left, mut columns) = self.body(left, want)?;
         let (right, others) = self.body(right, &Want::of(&columns))?;
         same_shape(&columns, &others)?;
+        if terms(&left) >= MOST_TERMS {
+            return Err(Refusal::new(
+                RefusalKind::TooLarge,
+                format!("UNION, EXCEPT and INTERSECT join at most {MOST_TERMS} SELECTs: pass rows with json_rows"),
+            ));
+        }
         for (column, other) in columns.iter_mut().zip(&others) {
             column.nullable |= other.nullable;
             column.weight = column.weight.max(other.weight);
@@ -323,9 +335,13 @@ impl Checker<'_> {
                 }
             }
         }
-        match items.is_empty() {
-            true => Err(Refusal::not_allowed("a SELECT names at least one column")),
-            false => Ok((items, names)),
+        match items.len() {
+            0 => Err(Refusal::not_allowed("a SELECT names at least one column")),
+            1..=MOST_OUTPUTS => Ok((items, names)),
+            many => Err(Refusal::new(
+                RefusalKind::TooLarge,
+                format!("this selects {many} values and {MOST_OUTPUTS} are allowed: name the columns that you need"),
+            )),
         }
     }
 
@@ -334,6 +350,7 @@ impl Checker<'_> {
             return Err(Refusal::not_allowed("GROUP BY ALL is refused: name the columns"));
         };
         refuse_if!(!modifiers.is_empty() => "GROUP BY … WITH is refused");
+        at_most(keys.len(), "GROUP BY")?;
         let mut group = Vec::with_capacity(keys.len());
         for key in keys {
             let expr = match (position(key)?, key) {
@@ -401,6 +418,25 @@ fn outputs(items: &[Expr], names: &[String]) -> Vec<Output> {
         weight: item.weight,
     };
     items.iter().zip(names).map(output).collect()
+}
+
+/// Whether so many keys of a sort or a group pass on both engines.
+pub(super) fn at_most(keys: usize, what: &str) -> Result<(), Refusal> {
+    match keys <= MOST_KEYS {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            RefusalKind::TooLarge,
+            format!("{what} has {keys} keys and {MOST_KEYS} are allowed"),
+        )),
+    }
+}
+
+/// How many SELECTs stand side by side in what SQLite reads as one compound.
+fn terms(body: &Body) -> usize {
+    match body {
+        Body::Select(_) => 1,
+        Body::Set { left, .. } => terms(left) + 1,
+    }
 }
 
 /// Parentheses around a whole SELECT mean nothing.

@@ -229,6 +229,12 @@ impl Planner<'_> {
     }
 }
 
+/// PostgreSQL's keys have at most 32 columns, the store's among them.
+fn at_most(columns: usize) -> Result<(), Refusal> {
+    refuse_if!(columns > 31 => format!("a key has at most 31 columns, and this has {columns}"));
+    Ok(())
+}
+
 fn only() -> Refusal {
     refused(
         "a migration may create, alter and drop tables and indexes, and insert, update and delete rows; \
