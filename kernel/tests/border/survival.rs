@@ -1,10 +1,14 @@
 //! No text makes the border panic, and none gets through it unproven.
 
-use commerce_kernel::storage::sql::border::{Refusal, RefusalKind, Schema, plan_migration};
+use std::sync::LazyLock;
+
+use commerce_kernel::storage::sql::border::{Border, Refusal, RefusalKind, Schema, plan_migration};
 use proptest::prelude::*;
 
 use crate::fixtures;
 use crate::shop;
+
+static BORDER: LazyLock<Border> = LazyLock::new(shop::border);
 
 /// A refusal of kind Proof is the kernel's own mistake, caught by its second walk.
 fn not_a_mistake(refusal: &Refusal, text: &str) {
@@ -100,6 +104,17 @@ fn no_text_costs_more_to_read_than_it_is_long() {
     }
 }
 
+/// As many of each sort; `fuzz/` does the same for as long as one likes.
+fn texts() -> u32 {
+    let wanted = std::env::var("COMMERCE_TEST_TEXTS").ok();
+    wanted.map_or(3_000, |number| {
+        number
+            .replace('_', "")
+            .parse()
+            .expect("COMMERCE_TEST_TEXTS is a number")
+    })
+}
+
 /// Accepted texts with parts taken out, doubled, swapped, or replaced by words that mean something.
 fn mutated() -> impl Strategy<Value = String> {
     let texts: Vec<String> = fixtures::accepted().into_iter().map(|fixture| fixture.text).collect();
@@ -181,18 +196,18 @@ fn mutated() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: texts(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_texts_are_refused_or_proven(text in mutated()) {
-        if let Err(refusal) = shop::border().prepare(&text) {
+        if let Err(refusal) = BORDER.prepare(&text) {
             not_a_mistake(&refusal, &text);
         }
     }
 
     #[test]
     fn arbitrary_texts_are_refused_or_proven(text in "\\PC{0,200}") {
-        if let Err(refusal) = shop::border().prepare(&text) {
+        if let Err(refusal) = BORDER.prepare(&text) {
             not_a_mistake(&refusal, &text);
         }
     }

@@ -139,6 +139,26 @@ pub fn vocabulary() -> &'static [&'static str] {
     prove::VOCABULARY
 }
 
+/// Whether a text is JSON that both engines take: PostgreSQL's texts have no zero character, and no half of one that is
+/// written as two.
+pub(super) fn is_json(text: &str) -> bool {
+    use serde::de::IgnoredAny;
+    if !text.contains("\\u") {
+        return serde_json::from_str::<IgnoredAny>(text).is_ok();
+    }
+    serde_json::from_str(text).is_ok_and(|value| !has_zero(&value))
+}
+
+fn has_zero(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_zero),
+        Value::Object(members) => members.iter().any(|(key, value)| key.contains('\0') || has_zero(value)),
+    }
+}
+
 impl Schema {
     /// Records the views that the plugin's manifest exports: each is checked as the plugin itself would run it.
     pub fn with_views(mut self, views: Vec<View>) -> Result<Schema, Refusal> {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike};
 use sqlparser::ast::{Value, ValueWithSpan};
 
 use super::super::ColumnType;
+use super::super::is_json;
 use super::super::refusal::{Refusal, RefusalKind};
 use super::super::tree::{Expr, Node};
 use super::{Checker, parse};
@@ -116,8 +117,9 @@ fn string(text: &str, want: Option<ColumnType>) -> Result<Expr, Refusal> {
             Ok(literal(Node::Timestamp(fixed), ColumnType::Timestamptz, false))
         }
         Some(ColumnType::Jsonb) => {
-            serde_json::from_str::<serde::de::IgnoredAny>(text)
-                .map_err(|error| Refusal::wrong_type(format!("'{text}' is not JSON: {error}")))?;
+            if !is_json(text) {
+                return Err(Refusal::wrong_type(format!("'{text}' is not JSON")));
+            }
             Ok(literal(Node::Text(text.trim().to_owned()), ColumnType::Jsonb, false))
         }
         _ => Ok(literal(Node::Text(text.to_owned()), ColumnType::Text, false)),

@@ -6,7 +6,7 @@ use super::super::ColumnType;
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::tree::{Expr, Id, Lock, Node, Order, OrderBy, Output, Wait};
-use super::expr::comparable;
+use super::conditions::comparable;
 use super::query::at_most;
 use super::{Checker, rows};
 

@@ -6,7 +6,7 @@ use super::super::ColumnType;
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::tree::{Body, Expr, Id, Lock, Node, Order, OrderBy, Output, Query, Select, SetOperator, With};
-use super::expr::comparable;
+use super::conditions::comparable;
 use super::order::position;
 use super::scope::{Frame, Phase};
 use super::{Checker, grouping, literals, types};

@@ -27,6 +27,8 @@ pub struct Migration {
     /// In the order of the file. All DDL of a file belongs in one transaction.
     pub steps: Vec<Step>,
     pub schema_after: Schema,
+    /// The former names of tables that it renames.
+    pub renamed: Vec<String>,
     /// Contract if any step is.
     pub class: Class,
 }
@@ -42,7 +44,12 @@ pub enum Step {
     },
     /// Runs once for every store, with the store's number as its one argument; where `each_new_store`, also for each
     /// store that is created later.
-    Data { prepared: Prepared, each_new_store: bool },
+    Data {
+        /// As the file has it: a later store's tables may have changed since, so that it must be prepared anew.
+        text: String,
+        prepared: Prepared,
+        each_new_store: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -62,6 +69,7 @@ pub fn plan_migration(schema: &Schema, file: &str, text: &str) -> Result<Migrati
         schema: schema.clone(),
         before: schema,
         steps: Vec::new(),
+        renamed: Vec::new(),
     };
     for piece in script::statements(text).map_err(in_file)? {
         planner.statement(&piece).map_err(in_file)?;
@@ -70,6 +78,7 @@ pub fn plan_migration(schema: &Schema, file: &str, text: &str) -> Result<Migrati
     Ok(Migration {
         steps: planner.steps,
         schema_after: planner.schema,
+        renamed: planner.renamed,
         class,
     })
 }
@@ -105,6 +114,7 @@ struct Planner<'a> {
     /// As the running version knows it: a table that is not in it can be changed freely.
     before: &'a Schema,
     steps: Vec<Step>,
+    renamed: Vec<String>,
 }
 
 impl Planner<'_> {
@@ -160,6 +170,7 @@ impl Planner<'_> {
             !prepared.columns.is_empty() => "nobody reads what a migration returns",
         );
         self.steps.push(Step::Data {
+            text: piece.text.trim().to_owned(),
             prepared,
             each_new_store: piece.each_store,
         });
