@@ -82,7 +82,7 @@ pub enum InstallError {
     Migration { file: String, reason: String },
     #[error("a statement of the plugin is refused: {reason}\n{text}")]
     Statement { text: String, reason: String },
-    #[error("`{0}` has no earlier version to go back to")]
+    #[error("`{0}` has no earlier version to go back to, or a migration has since removed what that one used")]
     NothingToRollBackTo(String),
     #[error("these settings are not valid")]
     Settings(Vec<FieldError>),
@@ -373,9 +373,12 @@ impl Plugins {
         let _one_at_a_time = self.0.changing.lock().await;
         self.reload_while_changing().await?;
         let installed = self.installed();
-        let current = installed
-            .plugin(name)
-            .ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
+        let tables = self.every_table(name).await?;
+        // What is purged may have been removed before, without its tables.
+        if installed.plugin(name).is_none() && (!purge || tables.tables.is_empty()) {
+            return Err(InstallError::NotInstalled(name.to_owned()));
+        }
+        refuse_if_needed(name, installed.plugins().map(AsRef::as_ref), "removed")?;
         let named = |text: &'static str| KernelStatement::new(text, vec![Bound::from(name.to_owned())]);
         let mut statements = vec![named("delete from kernel.plugins where name = $1")];
         if purge {
@@ -386,7 +389,7 @@ impl Plugins {
         }
         statements.push(Topic::Plugins.changed());
         if purge {
-            let purge = [migrations::purge(&current.schema)];
+            let purge = [migrations::purge(&tables)];
             self.sql()
                 .apply_plugin_migrations(name, &purge, &[], &statements)
                 .await?;
@@ -397,9 +400,34 @@ impl Plugins {
         Ok(())
     }
 
+    /// The tables of all versions that are kept: after a rollback the newer one's are still there.
+    async fn every_table(&self, name: &str) -> Result<Schema, InstallError> {
+        let text = "select schema from kernel.packages where plugin = $1 order by added_at";
+        let mut all = Schema {
+            plugin: name.to_owned(),
+            tables: Vec::new(),
+            views: Vec::new(),
+        };
+        for row in self.sql().kernel().fetch_all(text, &[name.into()]).await? {
+            let schema: Schema = from_json(&row.get::<String>(0)?)?;
+            let new = schema
+                .tables
+                .into_iter()
+                .filter(|table| all.table(&table.name).is_none());
+            let new: Vec<_> = new.collect();
+            all.tables.extend(new);
+        }
+        Ok(all)
+    }
+
     /// Enables or disables a plugin in one store, or in all that nothing else was said about.
     pub async fn set_enabled(&self, name: &str, store: Option<i64>, enabled: bool) -> Result<(), InstallError> {
         self.known(name)?;
+        if !enabled {
+            let installed = self.installed();
+            let there = |plugin: &&Arc<Plugin>| store.is_none_or(|store| installed.enabled(store, &plugin.name));
+            refuse_if_needed(name, installed.plugins().filter(there).map(AsRef::as_ref), "disabled")?;
+        }
         let set = match store {
             Some(store) => KernelStatement::new(
                 "insert into kernel.plugin_stores (plugin, store, enabled) values ($1, $2, $3)
@@ -532,12 +560,55 @@ async fn check_older_version(
     Ok(())
 }
 
+/// Those that call a plugin's functions or read its views fail without it.
+fn refuse_if_needed<'a>(name: &str, others: impl Iterator<Item = &'a Plugin>, what: &str) -> Result<(), InstallError> {
+    let of_it = |entry: &String| entry.split_once('.').is_some_and(|(owner, _)| owner == name);
+    let needs = |plugin: &&Plugin| {
+        let Capabilities { views, call, .. } = &plugin.grants;
+        *plugin.name != *name && views.iter().chain(call).any(of_it)
+    };
+    let users: Vec<String> = others
+        .filter(needs)
+        .map(|plugin| format!("`{}`", plugin.name))
+        .collect();
+    match users.is_empty() {
+        true => Ok(()),
+        false => Err(InstallError::Conflict(format!(
+            "`{name}` is needed by {}: it can be {what} after them",
+            users.join(", ")
+        ))),
+    }
+}
+
+/// Every view that it reads is there to be read.
+fn check_views(name: &str, granted: &Capabilities, installed: &Installed) -> Result<(), InstallError> {
+    let there = |entry: &str| {
+        let (owner, view) = entry.split_once('.').unwrap_or((entry, ""));
+        match installed.plugin(owner) {
+            None => Err(format!("`{owner}`, which is not installed: install {owner} first")),
+            Some(plugin) if plugin.schema.views.iter().all(|exported| exported.name != view) => Err(format!(
+                "`{owner}`, whose version {} has no view `{view}`",
+                plugin.version
+            )),
+            Some(_) => Ok(()),
+        }
+    };
+    let mut views = granted.views.iter();
+    match views.find_map(|entry| there(entry).err().map(|why| (entry, why))) {
+        None => Ok(()),
+        Some((entry, why)) => Err(InstallError::Conflict(format!(
+            "`{name}` reads the view {entry} of {why}"
+        ))),
+    }
+}
+
 /// Every recorded text passes the border under the schema that the migrations lead to.
 fn check_statements(
     candidate: &Candidate,
     granted: &Capabilities,
     installed: &Installed,
 ) -> Result<Vec<Prepared>, InstallError> {
+    check_views(candidate.package.name(), granted, installed)?;
     let border = Border::new(Arc::new(candidate.plan.schema.clone()), views(granted, installed));
     prepare_all(&border, &candidate.package.sql)
 }

@@ -89,8 +89,7 @@ impl Connection {
             Self::Sqlite(connection) => connection.control(&sqlite.join("; ")).await,
             Self::Postgres(connection) => {
                 connection.control(&postgres.join("; ")).await?;
-                let grants = connection.grants(plugin);
-                connection.control(&grants).await
+                connection.grant(plugin).await
             }
         }
     }

@@ -336,8 +336,14 @@ impl PostgresConnection {
         Ok(changed)
     }
 
-    pub(super) fn grants(&self, plugin: &str) -> String {
-        self.roles.grants(plugin)
+    /// Gives the roles their rights on what a migration has made, if it has not just dropped the plugin's schema.
+    pub(super) async fn grant(&mut self, plugin: &str) -> Result<(), SqlError> {
+        let text = "select 1 from pg_catalog.pg_namespace where nspname = $1";
+        if self.simple(text, &[Value::from(plugin)]).await?.is_empty() {
+            return Ok(());
+        }
+        let grants = self.roles.grants(plugin);
+        self.control(&grants).await
     }
 
     pub(super) async fn check(&mut self, access: &PluginAccess, prepared: &Prepared) -> Result<Checked, SqlError> {

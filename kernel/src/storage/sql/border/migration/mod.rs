@@ -83,12 +83,16 @@ pub fn plan_migration(schema: &Schema, file: &str, text: &str) -> Result<Migrati
     })
 }
 
-/// Removes all of a plugin's tables, with everything in them.
+/// Removes all of a plugin's tables, with everything in them, those that are still there.
 pub fn plan_drop(schema: &Schema) -> Step {
     // Last created first: a foreign key points only to a table that was there before, or to its own.
     let tables = || schema.tables.iter().rev();
-    let drop =
-        |engine| tables().map(move |table| format!("drop table {}", table_name(engine, &schema.plugin, &table.name)));
+    let drop = |engine| {
+        tables().map(move |table| {
+            let table = table_name(engine, &schema.plugin, &table.name);
+            format!("drop table if exists {table}")
+        })
+    };
     let mut postgres: Vec<String> = drop(Engine::Postgres).collect();
     postgres.push(format!("drop schema if exists {}", names::quoted(&schema.plugin)));
     Step::Ddl {
