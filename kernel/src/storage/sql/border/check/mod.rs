@@ -12,10 +12,15 @@ mod grouping;
 mod literals;
 mod operators;
 mod order;
+mod outputs;
 mod query;
+mod returning;
 mod rows;
 mod scope;
+mod sets;
 mod types;
+mod upsert;
+mod views;
 mod with;
 mod write;
 
