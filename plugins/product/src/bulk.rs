@@ -264,11 +264,10 @@ fn lay_variant(maker: &mut Maker<'_>, product: &mut Product, item: BulkVariant, 
             .position(|known| known.sku.as_deref() == Some(sku))
     });
     let same_values = |values: &Vec<String>| {
-        let key = crate::model::option_key(values);
         product
             .variants
             .iter()
-            .position(|known| !known.option_values.is_empty() && known.option_key() == key)
+            .position(|known| !known.option_values.is_empty() && same_options(&known.option_values, values))
     };
     match by_sku.or_else(|| item.variant.option_values.as_ref().and_then(same_values)) {
         Some(at) => {

@@ -149,6 +149,7 @@ pub fn change_variant(
     let after = making(&store, |maker| {
         let mut after = before.clone();
         maker.patch_variant(&mut after, at, patch);
+        after.collect_option_values();
         Ok(after)
     })?;
     let product = before.id.clone();
