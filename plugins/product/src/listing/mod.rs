@@ -18,7 +18,7 @@ use crate::model::Status;
 use crate::products::KEEP_S;
 use crate::{announce, shelves};
 
-use question::{ListingQuery, Question, StaffListingQuery, Words};
+use question::{ListingQuery, Question, StateQuery, Words};
 
 /// What a listing needs from each row besides the item: the key that its cursor is made of.
 #[derive(Deserialize)]
@@ -44,10 +44,12 @@ pub fn list(Query(query): Query<ListingQuery>) -> Result<With<Json<Page<ListedPr
 /// Without `status`: all, newest first, with `q` as the one filter.
 #[get("/api/staff/products", access = staff("product.read"), operation = "list_for_staff",
     problems(422 = "invalid_cursor", 422 = "unknown_currency", 422 = "status_required"))]
-pub fn list_for_staff(Query(query): Query<StaffListingQuery>) -> Result<Json<Page<ListedProduct>>, Problem> {
-    let (status, listing) = query.split();
+pub fn list_for_staff(
+    Query(state): Query<StateQuery>,
+    Query(listing): Query<ListingQuery>,
+) -> Result<Json<Page<ListedProduct>>, Problem> {
     let store = store()?;
-    match status {
+    match state.status {
         Some(status) => page(Question::new(status, listing, &store)?).map(Json),
         None if listing.is_plain() => everything(listing, &store).map(Json),
         None => Err(

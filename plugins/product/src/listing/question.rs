@@ -33,58 +33,11 @@ pub struct ListingQuery {
     sort: Option<Sort>,
 }
 
-/// The same with a state. (Written out: a query's parameters are read one by one, and flattening would lose their types.)
+/// What only staff may ask.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct StaffListingQuery {
+pub struct StateQuery {
     pub status: Option<Status>,
-    #[schemars(range(min = 1, max = 100))]
-    limit: Option<u32>,
-    after: Option<Cursor>,
-    #[schemars(length(max = 200))]
-    q: Option<String>,
-    category: Option<String>,
-    tag: Option<String>,
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
-    min_price: Option<i64>,
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
-    max_price: Option<i64>,
-    in_stock: Option<bool>,
-    currency: Option<Currency>,
-    sort: Option<Sort>,
-}
-
-impl StaffListingQuery {
-    pub fn split(self) -> (Option<Status>, ListingQuery) {
-        let Self {
-            status,
-            limit,
-            after,
-            q,
-            category,
-            tag,
-            min_price,
-            max_price,
-            in_stock,
-            currency,
-            sort,
-        } = self;
-        (
-            status,
-            ListingQuery {
-                limit,
-                after,
-                q,
-                category,
-                tag,
-                min_price,
-                max_price,
-                in_stock,
-                currency,
-                sort,
-            },
-        )
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
