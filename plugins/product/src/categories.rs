@@ -176,7 +176,6 @@ pub fn change(Path(id): Path<String>, Json(patch): Json<CategoryPatch>) -> Resul
         clock::now()
     )
     .execute()
-    .on_constraint("categories_slug", slug_taken)
     .on_constraint("slug", slug_taken)?;
     if changed == 0 {
         return Err(unknown());
@@ -309,7 +308,6 @@ fn insert(rows: &[CategoryRow<'_>]) -> Result<(), Problem> {
             row.at
         )
         .execute()
-        .on_constraint("categories_slug", slug_taken)
         .on_constraint("slug", slug_taken)?;
         sql!(
             "insert into category_ancestors (category_id, ancestor_id)

@@ -86,7 +86,6 @@ fn products(changes: &[Change], now: Timestamp) -> Result<(), Problem> {
         JsonColumn(rows)
     )
     .execute()
-    .on_constraint("products_slug", slug_taken)
     .on_constraint("slug", slug_taken)?;
     Ok(())
 }
@@ -194,9 +193,8 @@ fn variants(changes: &[Change], home: Currency, now: Timestamp) -> Result<(), Pr
         JsonColumn(rows)
     )
     .execute()
-    .on_constraint("variants_sku", sku_taken)
     .on_constraint("sku_key", sku_taken)
-    .on_constraint("variants_options", options_taken)?;
+    .on_constraint("product_id, option_key", options_taken)?;
     Ok(())
 }
 
