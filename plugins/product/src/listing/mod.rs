@@ -32,7 +32,8 @@ struct Row {
 /// Active products
 ///
 /// `category` is an id or slug and includes what is below it. `min_price` and `max_price` are minor units and are compared
-/// with a product's cheapest variant. With `currency`, only products priced in it are listed.
+/// with a product's cheapest variant; a product without a price is in no range, and in no order of prices. With `currency`,
+/// only products priced in it are listed.
 #[get("/api/products", access = public, cacheable, operation = "list", problems(422 = "invalid_cursor", 422 = "unknown_currency"))]
 pub fn list(Query(query): Query<ListingQuery>) -> Result<With<Json<Page<ListedProduct>>>, Problem> {
     let question = Question::new(Status::Active, query, &store()?)?;

@@ -152,3 +152,28 @@ on_both_engines! {
         }
     }
 }
+
+on_both_engines! {
+    async fn what_is_sold_out_can_be_asked_for_and_what_has_no_price_is_in_no_range_of_prices(kernel: TestKernel) {
+        let store = kernel.store("jakarta", "IDR").await;
+        let owner = store.owner().await;
+        store.goods(&owner, "Full", 1_000, 5).await;
+        store.goods(&owner, "Empty", 2_000, 0).await;
+        let unpriced = json!({ "title": "On request", "status": "active", "variants": [{ "stock": 5 }] });
+        owner.client.post("/api/products", unpriced).await.expect(201);
+        for (query, titles) in [
+            ("sort=title", vec!["Empty", "Full", "On request"]),
+            ("sort=title&in_stock=true", vec!["Full", "On request"]),
+            ("sort=title&in_stock=false", vec!["Empty"]),
+            ("sort=title&min_price=0", vec!["Empty", "Full"]),
+            ("sort=price", vec!["Full", "Empty"]),
+            ("sort=-price", vec!["Empty", "Full"]),
+            ("sort=-price&min_price=1500", vec!["Empty"]),
+        ] {
+            let page = store.guest().get(&format!("/api/products?{query}")).await;
+            let found: Vec<&str> = page.expect(200)["items"].as_array().unwrap().iter()
+                .map(|product| product["title"].as_str().unwrap()).collect();
+            assert_eq!(found, titles, "{query}");
+        }
+    }
+}
