@@ -143,7 +143,9 @@ pub struct ProductPatch {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SeoPatch {
+    #[schemars(length(max = 255))]
     pub title: Patch<String>,
+    #[schemars(length(max = 1_000))]
     pub description: Patch<String>,
 }
 
@@ -151,6 +153,7 @@ pub struct SeoPatch {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct VariantPatch {
+    #[schemars(length(max = 255))]
     pub sku: Patch<String>,
     #[schemars(length(min = 1, max = 255))]
     pub title: Option<String>,
@@ -163,6 +166,7 @@ pub struct VariantPatch {
     pub prices: Option<Vec<PriceInput>>,
     pub tracked: Option<bool>,
     pub policy: Option<Policy>,
+    #[schemars(length(max = 255))]
     pub barcode: Patch<String>,
     #[schemars(range(min = 0, max = 100_000_000))]
     pub weight_g: Option<i64>,
@@ -171,6 +175,7 @@ pub struct VariantPatch {
     pub taxable: Option<bool>,
     #[schemars(length(min = 1, max = 64))]
     pub tax_category: Option<String>,
+    #[schemars(length(max = 2_000))]
     pub image_url: Patch<String>,
     #[schemars(range(min = 0, max = 1_000_000))]
     pub position: Option<i64>,
