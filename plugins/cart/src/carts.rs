@@ -193,12 +193,14 @@ fn merge_into(own: &CartId, guest: &CartId, settings: &Settings) -> Result<(), P
     sql!(
         "update carts
          set address = coalesce(carts.address, g.address), email = coalesce(carts.email, g.email),
+             currency = (case when carts.currency_chosen or $4 > 0 then carts.currency else g.currency end),
              updated_at = $3, version = carts.version + 1
-         from (select address, email from carts where id = $2) as g
+         from (select address, email, currency from carts where id = $2) as g
          where carts.id = $1",
         own,
         guest,
-        now
+        now,
+        lines
     )
     .execute()?;
     sql!(
