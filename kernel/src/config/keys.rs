@@ -93,7 +93,7 @@ const MEGA: i64 = 1_000_000;
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     text("data_dir", "\".commerce\"", "Folder for everything the kernel keeps on this machine: the embedded database, compiled plugins, the control socket, and the master key if none is given. Relative to the working directory."),
-    secret("master_key", "32 random bytes in hex or base64, which seal every stored secret. Absent: data_dir/master.key, made at the first start of the embedded database. With PostgreSQL every node needs the same one. Better given as COMMERCE_MASTER_KEY_FILE than written here."),
+    secret("master_key", "32 random bytes in hex or base64, which seal every stored secret. Absent: data_dir/master.key, made at the first start on a new database. With PostgreSQL every node needs the same one. Better given as COMMERCE_MASTER_KEY_FILE than written here."),
 
     text("http.host", "\"127.0.0.1\"", "Address to listen on. 0.0.0.0 listens on all."),
     integer("http.port", "8080", 0, 65_535, "Port to listen on. 0 takes any free one."),
