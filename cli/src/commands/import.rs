@@ -34,7 +34,7 @@ pub struct Args {
     /// The store's slug; may be left out where there is only one store.
     #[arg(long)]
     store: Option<String>,
-    /// The currency of the file's amounts; the store's default without it.
+    /// The currency of the file's amounts, which the store gets if it has not got it; the store's default without it.
     #[arg(long)]
     currency: Option<String>,
     #[arg(long, value_enum, default_value = "skip")]
@@ -45,6 +45,8 @@ pub struct Args {
 }
 
 /// Rows handed over at a time: one unit of work each, so that a large file does not hold the database's writer for long.
+/// Few at first: a planner that knows nothing of the tables yet may take a plan that is good for few rows only.
+const FIRST_ROWS: usize = 25;
 const ROWS_AT_A_TIME: usize = 250;
 
 #[derive(Default, serde::Serialize)]
@@ -128,9 +130,11 @@ async fn import(
         .collect();
     let mut waiting: Vec<Value> = Vec::new();
     let mut records = reader.records();
+    let mut rows_at_a_time = FIRST_ROWS;
     loop {
         let mut last = false;
-        let wanted = waiting.len() + ROWS_AT_A_TIME;
+        let wanted = waiting.len() + rows_at_a_time;
+        rows_at_a_time = (2 * rows_at_a_time).min(ROWS_AT_A_TIME);
         while waiting.len() < wanted {
             match records.next() {
                 Some(Ok(record)) => {

@@ -39,14 +39,21 @@ fn planned_rows(url: &str, table: &str) -> f64 {
 }
 
 on_both_engines! {
-    async fn a_currency_that_the_store_does_not_have_imports_nothing(kernel: TestKernel) {
-        let store = kernel.store("bikes", "USD").await;
+    async fn a_currency_that_an_import_names_becomes_one_of_the_store(kernel: TestKernel) {
+        let store = kernel.store("bikes", "IDR").await;
         let file = export().display().to_string();
-        let refused = kernel.commerce(&["import", "products", &file, "--store", "bikes", "--currency", "EUR"]).await;
-        assert_eq!(refused.code, 1, "{refused:?}");
-        assert!(refused.stderr.contains("EUR") && refused.stderr.contains("USD"), "{refused:?}");
-        let listed = store.guest().get("/api/products").await;
-        assert_eq!(listed.body["items"].as_array().unwrap().len(), 0);
+        let import = async |more: &[&str]| {
+            kernel.commerce(&[&["import", "products", &file, "--store", "bikes", "--json", "--currency"], more].concat()).await
+        };
+        let codes = async || {
+            let shown = store.guest().get("/api/store").await;
+            shown.body["currencies"].as_array().unwrap().iter().map(|one| one["code"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(import(&["USX"]).await.code, 1);
+        assert_eq!(import(&["USD", "--dry-run"]).await.json()["created"], 284);
+        assert_eq!(codes().await, ["IDR"]);
+        assert_eq!(import(&["USD"]).await.json()["created"], 284);
+        assert_eq!(codes().await, ["IDR", "USD"]);
     }
 }
 
