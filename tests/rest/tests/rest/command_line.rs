@@ -99,6 +99,9 @@ async fn an_error_is_json_where_json_was_asked_for() {
 async fn nothing_is_destroyed_without_a_yes() {
     let kernel = kernel().await;
     let store = kernel.store("jakarta", "IDR").await;
+    // What others live on stays, whoever says yes.
+    let needed = kernel.commerce(&["plugin", "remove", "product", "--yes"]).await;
+    assert!(refused(&needed, 5).contains("cart"), "{needed:?}");
     for arguments in [
         &["store", "delete", "jakarta"][..],
         &["plugin", "remove", "cart", "--purge"],
@@ -319,7 +322,7 @@ async fn a_plugin_is_inspected_configured_and_switched_per_store() {
             "rights",
             "hosts",
             "MiB of memory",
-            "/api/products/{id}",
+            "/api/products/{product}",
             "staff: ",
             "tables",
             "SQL",
