@@ -27,6 +27,13 @@ pub enum Command {
     /// Serve a suspended store again.
     #[command(after_help = "Example: commerce store resume jakarta")]
     Resume { store: String },
+    /// Let a store have prices in one more currency.
+    #[command(after_help = "Example: commerce store add-currency jakarta USD")]
+    AddCurrency {
+        store: String,
+        /// ISO 4217.
+        currency: String,
+    },
     /// Remove a store and all of its rows, in every plugin.
     #[command(after_help = "Example: commerce store delete jakarta --yes")]
     Delete {
@@ -93,6 +100,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Show { store } => Request::StoreShow { store },
         Command::Suspend { store } => Request::StoreSuspend { store },
         Command::Resume { store } => Request::StoreResume { store },
+        Command::AddCurrency { store, currency } => Request::StoreAddCurrency { store, currency },
         Command::Delete { store, yes } => {
             output.confirm(&format!("Removing store {store} with all of its data"), yes)?;
             Request::StoreDelete { store }

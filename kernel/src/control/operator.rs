@@ -46,6 +46,13 @@ impl Operate for Operator {
                 self.kernel.stores.resume(&*self.store(&store)?).await?;
                 Ok(self.store(&store)?.to_json())
             }
+            Request::StoreAddCurrency { store, currency } => {
+                self.kernel
+                    .stores
+                    .add_currency(&*self.store(&store)?, &currency)
+                    .await?;
+                Ok(self.store(&store)?.to_json())
+            }
             Request::StoreDelete { store } => self.delete_store(&store).await,
             Request::UserCreate { .. }
             | Request::UserList { .. }

@@ -26,6 +26,11 @@ pub enum Request {
     StoreResume {
         store: String,
     },
+    /// One more currency that the store has prices in. Answers the store.
+    StoreAddCurrency {
+        store: String,
+        currency: String,
+    },
     /// Removes all rows of the store, in every plugin. Answers `{id, slug, removed: {table: rows}}`.
     StoreDelete {
         store: String,
