@@ -1,10 +1,8 @@
 //! Who carries a request out: the kernel that runs on this data folder, or, where none runs, one opened for this command.
 
-use std::path::Path;
-
 use commerce_kernel::Kernel;
 use commerce_kernel::config::Config;
-use commerce_kernel::control::{self, Client, ControlError, Operate, Operator, Progress, Request};
+use commerce_kernel::control::{self, Client, ControlError, Operate, Operator, Progress, Request, StoreRequest};
 use commerce_kernel::telemetry::log::LogGuard;
 use indicatif::ProgressBar;
 use serde_json::Value;
@@ -68,7 +66,7 @@ impl Desk {
 
     /// The store a command means when it names none.
     pub async fn only_store(&mut self) -> Result<String, Failure> {
-        let stores = self.carry_out(Request::StoreList).await?;
+        let stores = self.carry_out(Request::Store(StoreRequest::List)).await?;
         match stores["items"].as_array().map(Vec::as_slice) {
             Some([store]) => Ok(store["slug"].as_str().unwrap_or_default().to_owned()),
             Some([]) | None => Err(Failure::new(Exit::NotFound, "there is no store yet")
@@ -79,14 +77,7 @@ impl Desk {
 }
 
 pub fn load_config(context: &Context) -> Result<Config, Failure> {
-    let present = Path::new("commerce.toml");
-    let file = context
-        .config
-        .as_deref()
-        .or_else(|| present.exists().then_some(present));
-    // What only the command line itself reads is no key of the kernel's.
-    let variables = std::env::vars().filter(|(name, _)| name != "COMMERCE_CONFIG");
-    Config::load(file, variables).map_err(|error| Failure::new(Exit::Config, error.to_string()))
+    Config::of_process(context.config.as_deref()).map_err(|error| Failure::new(Exit::Config, error.to_string()))
 }
 
 /// Starts the kernel's log for the commands that serve. Keep what it answers until the end.

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use commerce_kernel::secrets::Secret;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
@@ -53,6 +54,21 @@ impl Output {
             table.add_row([key.replace('_', " "), cell(value)]);
         }
         print_line(&table.to_string());
+    }
+
+    pub fn heading(&self, title: &str) {
+        self.text(&format!("\n{title}"));
+    }
+
+    /// A heading with a line for each item.
+    pub fn section(&self, title: &str, items: Vec<String>) {
+        self.heading(title);
+        if items.is_empty() {
+            self.text("  none");
+        }
+        for item in items {
+            self.text(&format!("  {item}"));
+        }
     }
 
     pub fn value(&self, answer: &Value) {
@@ -151,8 +167,8 @@ fn cell(value: &Value) -> String {
 }
 
 /// A password or secret: as given, `-` for the first line of standard input, or asked for without an echo.
-pub fn secret_input(given: Option<String>, what: &str) -> Result<String, Failure> {
-    match given.as_deref() {
+pub fn secret_input(given: Option<String>, what: &str) -> Result<Secret<String>, Failure> {
+    let text = match given.as_deref() {
         Some("-") => {
             let mut line = String::new();
             std::io::stdin()
@@ -165,5 +181,6 @@ pub fn secret_input(given: Option<String>, what: &str) -> Result<String, Failure
             .map_err(|error| Failure::new(Exit::Failed, format!("can't read {what}: {error}"))),
         None => Err(Failure::new(Exit::Usage, format!("{what} is missing"))
             .remedy("give it with its flag, or pass `-` there and write it to standard input")),
-    }
+    };
+    text.map(Secret::new)
 }

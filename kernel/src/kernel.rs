@@ -1,6 +1,7 @@
 //! [`Kernel`]: every running part in one struct, in the order in which they start and, backwards, stop.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::http::response_cache::ResponseCache;
 use crate::http::{self, Http};
 use crate::plugins::{self, Plugins};
 use crate::secrets::{MasterKey, Secrets};
-use crate::storage::sql::{Engine, Sql};
+use crate::storage::sql::{Engine, Sql, SqlError};
 use crate::stores::Stores;
 use crate::telemetry::{self, Metrics};
 use crate::versions::Versions;
@@ -59,11 +60,8 @@ impl Kernel {
             );
         }
         // Made only where nothing was sealed yet: a second node that made its own could read nothing of the first's.
-        let sealed = sql
-            .kernel()
-            .fetch_optional("select kid from kernel.signing_keys limit 1", &[])
-            .await?;
-        let master = MasterKey::obtain(config.master_key.as_ref(), &config.data_dir, sealed.is_none())?;
+        let nothing_sealed = auth::a_sealed_key(&sql).await?.is_none();
+        let master = MasterKey::obtain(config.master_key.as_ref(), &config.data_dir, nothing_sealed)?;
         let metrics = Metrics::new()?;
         let versions = Versions::start(sql.clone()).await?;
         let stores = Stores::open(sql.clone(), &versions).await?;
@@ -194,9 +192,20 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-fn own(config: &Config) -> anyhow::Result<DataDirLock> {
+/// Makes the folder for its owner alone: the embedded database in it holds accounts, and is written with whatever rights
+/// the user's files usually have. One that exists keeps the rights that its operator gave it.
+pub fn make_data_dir(config: &Config) -> anyhow::Result<()> {
     let folder = &config.data_dir;
-    std::fs::create_dir_all(folder).with_context(|| format!("can't make the data folder {}", folder.display()))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("can't make the data folder {}", folder.display()))
+}
+
+fn own(config: &Config) -> anyhow::Result<DataDirLock> {
+    make_data_dir(config)?;
+    let folder = &config.data_dir;
     DataDirLock::acquire(folder)
         .with_context(|| format!("can't use the data folder {}", folder.display()))?
         .with_context(|| {
@@ -210,17 +219,85 @@ fn own(config: &Config) -> anyhow::Result<DataDirLock> {
 async fn open_sql(config: &Config) -> anyhow::Result<Sql> {
     Sql::open(&config.sql, &config.data_dir)
         .await
-        .context("the database can't be opened; check sql.url")
+        .map_err(|error| match (&error, MissingRights::of(config)) {
+            (SqlError::Refused(_), Some(missing)) => missing.into(),
+            _ => anyhow::Error::new(error).context("the database can't be opened; check sql.url"),
+        })
+}
+
+/// The kernel makes a role and a schema for each plugin: without them the server could not keep plugins apart.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the database's user may not make roles and schemas, which the kernel needs. As a superuser, run: \
+     alter role \"{user}\" createrole; grant create on database \"{database}\" to \"{user}\""
+)]
+pub struct MissingRights {
+    user: String,
+    database: String,
+}
+
+impl MissingRights {
+    /// None where the URL names no server.
+    fn of(config: &Config) -> Option<Self> {
+        let url = url::Url::parse(config.sql.url.as_deref()?).ok()?;
+        let (user, database) = (url.username(), url.path().trim_start_matches('/'));
+        (!user.is_empty() && !database.is_empty()).then(|| Self {
+            user: user.to_owned(),
+            database: database.to_owned(),
+        })
+    }
+}
+
+/// What `commerce doctor` asks besides.
+pub mod check {
+    use super::{Config, Engine, MasterKey, MissingRights, auth, open_sql};
+    use crate::secrets::SecretsError;
+
+    /// Whether this master key opens what the database has sealed; answers what there is to say about it.
+    pub async fn master_key(config: &Config) -> anyhow::Result<String> {
+        let sql = open_sql(config).await?;
+        let sealed = match sql.migrations().await?.iter().any(|known| known.applied_at.is_none()) {
+            true => None,
+            false => auth::a_sealed_key(&sql).await?,
+        };
+        sql.close().await;
+        let given = MasterKey::obtain(config.master_key.as_ref(), &config.data_dir, false);
+        Ok(match (given, sealed) {
+            (Ok(master), Some(key)) => key.opens_with(&master).map(|()| "opens what is sealed")?.to_owned(),
+            (Ok(_), None) => "is there; nothing is sealed yet".to_owned(),
+            (Err(SecretsError::NoMasterKey(_)), None) => "will be made at the first start".to_owned(),
+            (Err(error), _) => return Err(error.into()),
+        })
+    }
+
+    /// Whether the database's user may do what installing a plugin takes.
+    pub async fn rights(config: &Config) -> anyhow::Result<String> {
+        let sql = open_sql(config).await?;
+        if sql.engine() == Engine::Sqlite {
+            sql.close().await;
+            return Ok("the file is the kernel's own".to_owned());
+        }
+        let text = "select known.rolsuper or known.rolcreaterole,
+                      pg_catalog.has_database_privilege(current_user, pg_catalog.current_database(), 'create')
+                    from pg_catalog.pg_roles known where known.rolname = current_user";
+        let row = sql.kernel().fetch_one(text, &[]).await?;
+        sql.close().await;
+        let (roles, schemas): (bool, bool) = (row.get(0)?, row.get(1)?);
+        match MissingRights::of(config) {
+            Some(missing) if !(roles && schemas) => Err(missing.into()),
+            _ => Ok("roles and schemas can be made".to_owned()),
+        }
+    }
 }
 
 /// Brings a database to this version, or says what that would take.
 pub mod migrate {
-    use super::{Config, open_sql, own};
+    use super::{Config, make_data_dir, open_sql, own};
     use crate::storage::sql::Migration;
 
     /// Every migration this version knows, and when it ran.
     pub async fn status(config: &Config) -> anyhow::Result<Vec<Migration>> {
-        std::fs::create_dir_all(&config.data_dir)?;
+        make_data_dir(config)?;
         let sql = open_sql(config).await?;
         let migrations = sql.migrations().await?;
         sql.close().await;

@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use commerce_kernel::config::Config;
 
 fn main() -> ExitCode {
-    let file = std::env::var_os("COMMERCE_CONFIG").map(PathBuf::from);
-    let file = file.or_else(|| Some(PathBuf::from("commerce.toml")).filter(|path| path.exists()));
-    let config = match Config::load(file.as_deref(), std::env::vars()) {
+    let named = std::env::var_os("COMMERCE_CONFIG").map(PathBuf::from);
+    let config = match Config::of_process(named.as_deref()) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");

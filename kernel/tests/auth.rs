@@ -413,6 +413,22 @@ on_both_engines! {
         world.login(&store, "ann@example.com", "a new password").await.unwrap();
     }
 
+    async fn a_password_is_not_changed_where_old_sign_ins_cannot_be_ended(world: World) {
+        let store = world.store("jakarta").await.store;
+        let ann = world.register(&store, "ann@example.com").await;
+        let caller = world.caller(&store, &ann).unwrap();
+        // Nothing can be revoked any more: a change that came in two steps would stop between them.
+        let sql = world.sql.kernel();
+        sql.execute("alter table kernel.sessions rename column revoked_at to elsewhere", &[]).await.unwrap();
+        let body = json!({ "password": "a new password", "current_password": PASSWORD });
+        assert!(world.ask_from(ADDRESS, "auth.update_me", &store, &caller, body).await.is_err());
+        let password = Secret::new("a new password".to_owned());
+        assert!(world.auth.set_password(&store, "ann@example.com", password).await.is_err());
+        assert!(world.auth.suspend_account(&store, "ann@example.com").await.is_err());
+        sql.execute("alter table kernel.sessions rename column elsewhere to revoked_at", &[]).await.unwrap();
+        world.login(&store, "ann@example.com", PASSWORD).await.unwrap();
+    }
+
     async fn an_account_shows_and_changes_itself(world: World) {
         let store = world.store("jakarta").await.store;
         world.register(&store, "bob@example.com").await;

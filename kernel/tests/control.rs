@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use commerce_kernel::control::{
-    ControlError, DataDirLock, Grants, Operate, Progress, Request, SOCKET, Server, connect,
+    AccountRequest, ControlError, DataDirLock, DataRequest, EventRequest, Grants, Operate, PluginRequest, Progress,
+    Request, SOCKET, Server, StoreRequest, connect,
 };
 use commerce_kernel::http::problem::{Code, Problem};
+use commerce_kernel::secrets::Secret;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -26,7 +28,7 @@ impl Operate for Recorder {
     async fn carry_out(&self, request: Request, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Value, Problem> {
         match request {
             Request::Status => Ok(json!({ "version": "test" })),
-            Request::Seed { counts, .. } => {
+            Request::Data(DataRequest::Seed { counts, .. }) => {
                 let total = counts.values().copied().sum();
                 for done in 1..=total {
                     progress(Progress {
@@ -37,13 +39,15 @@ impl Operate for Recorder {
                 }
                 Ok(json!({ "created": total }))
             }
-            Request::PluginInstall { package, .. } => Ok(json!({ "length": package.len(), "last": package.last() })),
-            Request::StoreList => {
+            Request::Plugin(PluginRequest::Install { package, .. }) => {
+                Ok(json!({ "length": package.len(), "last": package.last() }))
+            }
+            Request::Store(StoreRequest::List) => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 self.slow_requests_done.fetch_add(1, Ordering::SeqCst);
                 Ok(json!({ "items": [] }))
             }
-            Request::JobsList { .. } => panic!("a bug"),
+            Request::Event(EventRequest::Jobs { .. }) => panic!("a bug"),
             _ => Err(Problem::new(Code::NotFound, "There is no such store.").with_error("/store", "unknown")),
         }
     }
@@ -68,12 +72,12 @@ async fn requests_are_carried_out_with_their_progress_and_refusals_keep_their_sh
     assert_eq!(status, json!({ "version": "test" }));
 
     let mut seen = Vec::new();
-    let seed = Request::Seed {
+    let seed = DataRequest::Seed {
         store: "demo".to_owned(),
         counts: [("products".to_owned(), 3)].into(),
     };
     let seeded = client
-        .carry_out(seed, |step| seen.push((step.step, step.done)))
+        .carry_out(Request::Data(seed), |step| seen.push((step.step, step.done)))
         .await
         .expect("an answer");
     assert_eq!(seeded, json!({ "created": 3 }));
@@ -88,9 +92,9 @@ async fn requests_are_carried_out_with_their_progress_and_refusals_keep_their_sh
 
     let refused = client
         .carry_out(
-            Request::StoreShow {
+            Request::Store(StoreRequest::Show {
                 store: "nope".to_owned(),
-            },
+            }),
             |_| {},
         )
         .await;
@@ -108,12 +112,15 @@ async fn a_package_of_many_megabytes_fits_into_one_request() {
     let (server, _) = start(folder.path());
     let mut client = connect(folder.path()).await.expect("a socket").expect("a kernel");
     let package = vec![7; 20 * 1024 * 1024];
-    let install = Request::PluginInstall {
+    let install = PluginRequest::Install {
         package,
         grants: Grants::All,
         upgrade: false,
     };
-    let installed = client.carry_out(install, |_| {}).await.expect("an answer");
+    let installed = client
+        .carry_out(Request::Plugin(install), |_| {})
+        .await
+        .expect("an answer");
     assert_eq!(installed, json!({ "length": 20 * 1024 * 1024, "last": 7 }));
     server.stop();
 }
@@ -123,8 +130,11 @@ async fn a_request_goes_on_when_the_command_line_is_interrupted() {
     let folder = tempfile::tempdir().expect("a folder");
     let (server, recorder) = start(folder.path());
     let mut client = connect(folder.path()).await.expect("a socket").expect("a kernel");
-    let interrupted =
-        tokio::time::timeout(Duration::from_millis(20), client.carry_out(Request::StoreList, |_| {})).await;
+    let interrupted = tokio::time::timeout(
+        Duration::from_millis(20),
+        client.carry_out(Request::Store(StoreRequest::List), |_| {}),
+    )
+    .await;
     assert!(interrupted.is_err());
     drop(client);
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -144,8 +154,8 @@ async fn nonsense_and_bugs_are_answered_with_problems_and_the_socket_lives_on() 
     let mut answers = BufReader::new(reader).lines();
     for nonsense in [
         "nonsense\n",
-        "{\"op\":\"no-such-thing\"}\n",
-        "{\"op\":\"store-show\",\"shop\":\"x\"}\n",
+        "{\"no-such-thing\":{}}\n",
+        "{\"store\":{\"show\":{\"store\":\"x\",\"shop\":\"x\"}}}\n",
     ] {
         writer.write_all(nonsense.as_bytes()).await.expect("sent");
         let answer = answers.next_line().await.expect("a line").expect("an answer");
@@ -156,11 +166,11 @@ async fn nonsense_and_bugs_are_answered_with_problems_and_the_socket_lives_on() 
     let mut client = connect(folder.path()).await.expect("a socket").expect("a kernel");
     let bug = client
         .carry_out(
-            Request::JobsList {
+            Request::Event(EventRequest::Jobs {
                 store: None,
                 limit: 10,
                 after: None,
-            },
+            }),
             |_| {},
         )
         .await;
@@ -198,4 +208,21 @@ fn a_data_folder_has_one_owner_at_a_time() {
     assert!(DataDirLock::acquire(folder.path()).expect("a lock file").is_none());
     drop(kernel);
     assert!(DataDirLock::acquire(folder.path()).expect("a lock file").is_some());
+}
+
+#[test]
+fn a_password_on_its_way_is_not_shown_to_logs() {
+    let create = AccountRequest::Create {
+        store: "demo".to_owned(),
+        email: "ana@example.com".to_owned(),
+        password: Secret::new("hushhush".to_owned()),
+        role: None,
+    };
+    let request = Request::Account(create);
+    assert!(!format!("{request:?}").contains("hushhush"));
+    let line = serde_json::to_string(&request).expect("a line");
+    let Ok(Request::Account(AccountRequest::Create { password, .. })) = serde_json::from_str(&line) else {
+        panic!("another request arrived: {line}")
+    };
+    assert_eq!(password.expose(), "hushhush");
 }

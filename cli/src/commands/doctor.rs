@@ -1,11 +1,13 @@
 //! `commerce doctor`: checks everything the configuration names, and says what to fix.
 
 use std::net::TcpListener;
-use std::time::Instant;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 use commerce_kernel::config::Config;
 use commerce_kernel::control;
-use commerce_kernel::kernel::migrate;
+use commerce_kernel::kernel::{check, make_data_dir, migrate};
+use commerce_kernel::storage::sql::Migration;
 use serde_json::{Value, json};
 
 use crate::Context;
@@ -31,7 +33,16 @@ pub async fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
             port(&config.http.host, config.http.port, "http.port"),
         ));
     }
-    findings.push(finding("database", database(&config).await));
+    let asked = Instant::now();
+    match migrate::status(&config).await {
+        // What else there is to say of a database follows only where it can be asked.
+        Err(error) => findings.push(finding("database", Err(format!("{error:#}")))),
+        Ok(migrations) => {
+            findings.push(finding("database", version(&migrations, asked.elapsed())));
+            findings.push(finding("database rights", told(check::rights(&config).await)));
+            findings.push(finding("master key", told(check::master_key(&config).await)));
+        }
+    }
     findings.push(finding("plugin compiler", plugin_compiler()));
     let bad = findings.iter().any(|finding| finding["ok"] == false);
     context.output.list(
@@ -54,18 +65,17 @@ fn finding(check: &str, outcome: Result<String, String>) -> Value {
 
 fn data_folder(config: &Config) -> Result<String, String> {
     let folder = &config.data_dir;
-    std::fs::create_dir_all(folder)
-        .and_then(|()| {
-            let probe = folder.join(".doctor");
-            std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(probe))
-        })
-        .map_err(|error| {
-            format!(
-                "{} can't be written ({error}): set data_dir, or its rights",
-                folder.display()
-            )
-        })?;
-    Ok(format!("{} can be written", folder.display()))
+    let shown = folder.display();
+    make_data_dir(config).map_err(|error| format!("{error:#}: set data_dir, or its rights"))?;
+    let probe = folder.join(".doctor");
+    std::fs::write(&probe, b"probe")
+        .and_then(|()| std::fs::remove_file(probe))
+        .map_err(|error| format!("{shown} can't be written ({error}): set data_dir, or its rights"))?;
+    let mode = std::fs::metadata(folder).map_or(0, |metadata| metadata.permissions().mode());
+    Ok(match mode & 0o007 {
+        0 => format!("{shown} can be written"),
+        _ => format!("{shown} can be written, and looked into by every user of this machine: chmod 700 it"),
+    })
 }
 
 fn port(host: &str, port: u16, key: &str) -> Result<String, String> {
@@ -74,20 +84,16 @@ fn port(host: &str, port: u16, key: &str) -> Result<String, String> {
         .map_err(|error| format!("{host}:{port} can't be used ({error}): set {key}, or stop what uses it"))
 }
 
-async fn database(config: &Config) -> Result<String, String> {
-    let asked = Instant::now();
-    let migrations = migrate::status(config)
-        .await
-        .map_err(|error| format!("{error:#}: check sql.url"))?;
-    let latency = asked.elapsed().as_millis();
-    match migrations
-        .iter()
-        .filter(|migration| migration.applied_at.is_none())
-        .count()
-    {
-        0 => Ok(format!("reached in {latency} ms and at this version")),
+fn version(migrations: &[Migration], latency: Duration) -> Result<String, String> {
+    let waiting = migrations.iter().filter(|known| known.applied_at.is_none());
+    match waiting.count() {
+        0 => Ok(format!("reached in {} ms and at this version", latency.as_millis())),
         missing => Err(format!("{missing} migrations have not run: commerce migrate up")),
     }
+}
+
+fn told(outcome: anyhow::Result<String>) -> Result<String, String> {
+    outcome.map_err(|error| format!("{error:#}"))
 }
 
 fn plugin_compiler() -> Result<String, String> {

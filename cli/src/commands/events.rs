@@ -1,6 +1,6 @@
 //! `commerce events` and `commerce jobs`: what waits, what failed, and what to do about it.
 
-use commerce_kernel::control::Request;
+use commerce_kernel::control::{EventRequest, Request};
 
 use crate::Context;
 use crate::desk::Desk;
@@ -69,23 +69,23 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             state,
             limit,
             after,
-        }) => Request::EventsList {
+        }) => EventRequest::List {
             store,
             state,
             limit,
             after,
         },
-        Command::DeadLetters { store, limit } => Request::EventsList {
+        Command::DeadLetters { store, limit } => EventRequest::List {
             store,
             state: Some("dead".to_owned()),
             limit,
             after: None,
         },
-        Command::Replay { id } => Request::EventsReplay { id },
-        Command::Skip { id } => Request::EventsSkip { id },
+        Command::Replay { id } => EventRequest::Replay { id },
+        Command::Skip { id } => EventRequest::Skip { id },
     };
-    let lists = matches!(request, Request::EventsList { .. });
-    let answer = Desk::open(context).await?.carry_out(request).await?;
+    let lists = matches!(request, EventRequest::List { .. });
+    let answer = Desk::open(context).await?.carry_out(Request::Event(request)).await?;
     if lists {
         context.output.list(&answer, DELIVERIES)
     } else {
@@ -98,7 +98,7 @@ pub async fn jobs(args: JobsArgs, context: &Context) -> Result<Exit, Failure> {
     let JobsArgs { store, limit, after } = args;
     let answer = Desk::open(context)
         .await?
-        .carry_out(Request::JobsList { store, limit, after })
+        .carry_out(Request::Event(EventRequest::Jobs { store, limit, after }))
         .await?;
     context.output.list(
         &answer,

@@ -1,6 +1,7 @@
 //! `commerce key`: API keys of a store, and the keys that sign access tokens.
 
-use commerce_kernel::control::{KeyKind, Request};
+use commerce_kernel::control::{KeyKind, KeyRequest, Request};
+use serde_json::Value;
 
 use crate::Context;
 use crate::desk::Desk;
@@ -63,7 +64,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
                 Kind::Publishable => KeyKind::Publishable,
                 Kind::Secret => KeyKind::Secret,
             };
-            Request::KeyCreate {
+            KeyRequest::Create {
                 store,
                 kind,
                 name,
@@ -71,7 +72,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             }
         }
         Command::List { store } => {
-            let answer = Desk::open(context).await?.carry_out(Request::KeyList { store }).await?;
+            let answer = ask(KeyRequest::List { store }, context).await?;
             context.output.list(
                 &answer,
                 &[
@@ -85,10 +86,13 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             );
             return Ok(Exit::Ok);
         }
-        Command::Revoke { id, store } => Request::KeyRevoke { store, id },
-        Command::Rotate => Request::KeyRotate,
+        Command::Revoke { id, store } => KeyRequest::Revoke { store, id },
+        Command::Rotate => KeyRequest::Rotate,
     };
-    let answer = Desk::open(context).await?.carry_out(request).await?;
-    context.output.show(&answer);
+    context.output.show(&ask(request, context).await?);
     Ok(Exit::Ok)
+}
+
+async fn ask(request: KeyRequest, context: &Context) -> Result<Value, Failure> {
+    Desk::open(context).await?.carry_out(Request::Key(request)).await
 }

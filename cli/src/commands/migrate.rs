@@ -1,6 +1,6 @@
 //! `commerce migrate`: the kernel's own tables. Plugins bring their tables when they are installed.
 
-use commerce_kernel::kernel::migrate;
+use commerce_kernel::kernel::{MissingRights, migrate};
 use serde_json::json;
 
 use crate::Context;
@@ -75,6 +75,9 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
 }
 
 pub fn unreachable_database(error: anyhow::Error) -> Failure {
+    if error.is::<MissingRights>() {
+        return Failure::new(Exit::Failed, error.to_string());
+    }
     Failure::new(Exit::Unavailable, format!("{error:#}"))
         .remedy("check sql.url (COMMERCE_SQL_URL), and that no kernel holds the data folder")
 }

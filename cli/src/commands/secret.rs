@@ -1,6 +1,7 @@
 //! `commerce secret`: what plugins such as payment providers need to know and nobody else may.
 
-use commerce_kernel::control::Request;
+use commerce_kernel::control::{Request, SecretRequest};
+use serde_json::Value;
 
 use crate::Context;
 use crate::desk::Desk;
@@ -46,25 +47,25 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             name,
             store,
             value,
-        } => Request::SecretSet {
+        } => SecretRequest::Set {
             plugin,
             name,
             store,
             value: secret_input(value, "the secret")?,
         },
         Command::List { plugin, store } => {
-            let answer = Desk::open(context)
-                .await?
-                .carry_out(Request::SecretList { plugin, store })
-                .await?;
+            let answer = ask(SecretRequest::List { plugin, store }, context).await?;
             context
                 .output
                 .list(&answer, &[("plugin", "plugin"), ("name", "name"), ("store", "store")]);
             return Ok(Exit::Ok);
         }
-        Command::Remove { plugin, name, store } => Request::SecretRemove { plugin, name, store },
+        Command::Remove { plugin, name, store } => SecretRequest::Remove { plugin, name, store },
     };
-    let answer = Desk::open(context).await?.carry_out(request).await?;
-    context.output.show(&answer);
+    context.output.show(&ask(request, context).await?);
     Ok(Exit::Ok)
+}
+
+async fn ask(request: SecretRequest, context: &Context) -> Result<Value, Failure> {
+    Desk::open(context).await?.carry_out(Request::Secret(request)).await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use commerce_kernel::control::Request;
+use commerce_kernel::control::{DataRequest, Request};
 
 use crate::Context;
 use crate::desk::Desk;
@@ -26,7 +26,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         None => desk.only_store().await?,
     };
     let counts = BTreeMap::from([("products".to_owned(), args.products)]);
-    let answer = desk.carry_out(Request::Seed { store, counts }).await?;
+    let answer = desk
+        .carry_out(Request::Data(DataRequest::Seed { store, counts }))
+        .await?;
     context.output.show(&answer);
     Ok(Exit::Ok)
 }

@@ -1,6 +1,7 @@
 //! `commerce store`: provisioning.
 
-use commerce_kernel::control::{Request, StoreCreate};
+use commerce_kernel::control::{Request, StoreCreate, StoreRequest};
+use serde_json::Value;
 
 use crate::Context;
 use crate::desk::Desk;
@@ -73,7 +74,7 @@ pub struct Create {
 pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     let output = &context.output;
     let request = match command {
-        Command::Create(create) => Request::StoreCreate(StoreCreate {
+        Command::Create(create) => StoreRequest::Create(StoreCreate {
             name: create.name.unwrap_or_else(|| create.slug.clone()),
             slug: create.slug,
             currency: create.currency,
@@ -84,7 +85,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             owner_password: secret_input(create.owner_password, "the owner's password")?,
         }),
         Command::List => {
-            let answer = Desk::open(context).await?.carry_out(Request::StoreList).await?;
+            let answer = ask(StoreRequest::List, context).await?;
             output.list(
                 &answer,
                 &[
@@ -97,16 +98,19 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             );
             return Ok(Exit::Ok);
         }
-        Command::Show { store } => Request::StoreShow { store },
-        Command::Suspend { store } => Request::StoreSuspend { store },
-        Command::Resume { store } => Request::StoreResume { store },
-        Command::AddCurrency { store, currency } => Request::StoreAddCurrency { store, currency },
+        Command::Show { store } => StoreRequest::Show { store },
+        Command::Suspend { store } => StoreRequest::Suspend { store },
+        Command::Resume { store } => StoreRequest::Resume { store },
+        Command::AddCurrency { store, currency } => StoreRequest::AddCurrency { store, currency },
         Command::Delete { store, yes } => {
             output.confirm(&format!("Removing store {store} with all of its data"), yes)?;
-            Request::StoreDelete { store }
+            StoreRequest::Delete { store }
         }
     };
-    let answer = Desk::open(context).await?.carry_out(request).await?;
-    output.show(&answer);
+    output.show(&ask(request, context).await?);
     Ok(Exit::Ok)
+}
+
+async fn ask(request: StoreRequest, context: &Context) -> Result<Value, Failure> {
+    Desk::open(context).await?.carry_out(Request::Store(request)).await
 }

@@ -1,6 +1,7 @@
 //! `commerce user`: a store's accounts and what their roles permit.
 
-use commerce_kernel::control::Request;
+use commerce_kernel::control::{AccountRequest, Request};
+use serde_json::Value;
 
 use crate::Context;
 use crate::desk::Desk;
@@ -30,7 +31,7 @@ pub enum Command {
         #[arg(long)]
         password: Option<String>,
     },
-    /// List accounts, newest first.
+    /// List accounts by address, from the one given on.
     #[command(after_help = "Example: commerce user list --store jakarta --email ana@example.com")]
     List {
         #[arg(long)]
@@ -93,17 +94,14 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             named: Named { store, email },
             role,
             password,
-        } => Request::UserCreate {
+        } => AccountRequest::Create {
             store,
             email,
             role,
             password: secret_input(password, "the password")?,
         },
         Command::List { store, email } => {
-            let answer = Desk::open(context)
-                .await?
-                .carry_out(Request::UserList { store, email })
-                .await?;
+            let answer = ask(AccountRequest::List { store, email }, context).await?;
             output.list(
                 &answer,
                 &[
@@ -119,41 +117,41 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Password {
             named: Named { store, email },
             password,
-        } => Request::UserSetPassword {
+        } => AccountRequest::SetPassword {
             store,
             email,
             password: secret_input(password, "the new password")?,
         },
-        Command::Verify(Named { store, email }) => Request::UserVerify { store, email },
-        Command::Suspend(Named { store, email }) => Request::UserSuspend { store, email },
-        Command::Resume(Named { store, email }) => Request::UserResume { store, email },
+        Command::Verify(Named { store, email }) => AccountRequest::Verify { store, email },
+        Command::Suspend(Named { store, email }) => AccountRequest::Suspend { store, email },
+        Command::Resume(Named { store, email }) => AccountRequest::Resume { store, email },
         Command::Grant {
             named: Named { store, email },
             role,
-        } => Request::UserGrant { store, email, role },
+        } => AccountRequest::Grant { store, email, role },
         Command::Revoke {
             named: Named { store, email },
             role,
-        } => Request::UserRevoke { store, email, role },
+        } => AccountRequest::Revoke { store, email, role },
         Command::Role {
             role,
             permissions,
             store,
-        } => Request::RoleSet {
+        } => AccountRequest::SetRole {
             store,
             role,
             permissions,
         },
         Command::Roles { store } => {
-            let answer = Desk::open(context)
-                .await?
-                .carry_out(Request::RoleList { store })
-                .await?;
+            let answer = ask(AccountRequest::Roles { store }, context).await?;
             output.list(&answer, &[("role", "name"), ("permissions", "permissions")]);
             return Ok(Exit::Ok);
         }
     };
-    let answer = Desk::open(context).await?.carry_out(request).await?;
-    output.show(&answer);
+    output.show(&ask(request, context).await?);
     Ok(Exit::Ok)
+}
+
+async fn ask(request: AccountRequest, context: &Context) -> Result<Value, Failure> {
+    Desk::open(context).await?.carry_out(Request::Account(request)).await
 }

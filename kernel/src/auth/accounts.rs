@@ -215,14 +215,14 @@ impl Auth {
         if let Some(message) = password_misfit(&password) {
             return Err(Problem::from(Code::InvalidBody).with_error("/password", message));
         }
-        let hash = self.0.passwords.hash(password).await?;
-        let text = "update kernel.accounts set password_hash = $3, updated_at = $4 where store = $1 and id = $2";
-        self.0
-            .sql
-            .kernel()
-            .execute(text, &args![store.number, &account.id, hash, Time::now()])
-            .await?;
-        self.end_all_sessions(store.number, &account.id).await?;
+        let (hash, now) = (self.0.passwords.hash(password).await?, Time::now());
+        let set = KernelStatement::new(
+            "update kernel.accounts set password_hash = $3, updated_at = $4 where store = $1 and id = $2",
+            args![store.number, account.id.clone(), hash, now],
+        );
+        let end = Self::ends_all_sessions(store.number, &account.id, now);
+        self.0.sql.kernel().transaction(vec![set, end]).await?;
+        self.load_ended_sessions(now).await?;
         Ok(account)
     }
 
@@ -241,14 +241,15 @@ impl Auth {
 
     /// In force at once: the account's sessions end, and with them its access tokens.
     pub async fn suspend_account(&self, store: &Store, email: &str) -> Result<Account, Problem> {
-        let account = self.account(store, email).await?;
+        let (account, now) = (self.account(store, email).await?, Time::now());
         let suspend = KernelStatement::new(
             "update kernel.accounts set disabled_at = $3, updated_at = $3
              where store = $1 and id = $2 and disabled_at is null",
-            args![store.number, account.id.clone(), Time::now()],
+            args![store.number, account.id.clone(), now],
         );
-        self.change_access(vec![suspend]).await?;
-        self.end_all_sessions(store.number, &account.id).await?;
+        let end = Self::ends_all_sessions(store.number, &account.id, now);
+        self.change_access(vec![suspend, end]).await?;
+        self.load_ended_sessions(now).await?;
         self.account(store, email).await
     }
 

@@ -38,13 +38,19 @@ impl Auth {
                 args![store, account.id.clone(), email.clone(), now],
             ));
         }
-        let new_password = wanted.password.is_some();
+        let mut tokens = None;
         if let Some(password) = wanted.password {
             let hash = self.0.passwords.hash(password).await?;
             statements.push(KernelStatement::new(
                 "update kernel.accounts set password_hash = $3, updated_at = $4 where store = $1 and id = $2",
                 args![store, account.id.clone(), hash, now],
             ));
+            statements.push(Self::ends_all_sessions(store, &account.id, now));
+            let session = self.new_session(asked.store, &account.id);
+            let keeps_address = wanted.email.as_ref().is_none_or(|email| *email == account.email);
+            let verified_email = (account.verified && keeps_address).then(|| account.email.clone());
+            tokens = Some(self.tokens(asked.store, &session, &account.id, verified_email)?);
+            statements.extend(session.statements);
         }
         self.0
             .sql
@@ -55,17 +61,13 @@ impl Auth {
                 SqlError::Constraint(violated) if violated.kind == ConstraintKind::Unique => Code::EmailTaken.into(),
                 other => Problem::from(other),
             })?;
+        if tokens.is_some() {
+            self.load_ended_sessions(now).await?;
+        }
         let account = self.own_account(&asked).await?;
         let mut answer = self.shown(&asked, &account);
-        if new_password {
-            self.end_all_sessions(store, &account.id).await?;
-            let session = self.new_session(asked.store, &account.id);
-            let verified_email = account.verified.then(|| account.email.clone());
-            let tokens = self.tokens(asked.store, &session, &account.id, verified_email)?;
-            self.0.sql.kernel().transaction(session.statements).await?;
-            if let (Value::Object(answer), Value::Object(tokens)) = (&mut answer, tokens) {
-                answer.extend(tokens);
-            }
+        if let (Value::Object(answer), Some(Value::Object(tokens))) = (&mut answer, tokens) {
+            answer.extend(tokens);
         }
         Ok((200, answer))
     }

@@ -36,6 +36,7 @@ pub use accounts::{Account, PreparedAccount};
 pub use api_keys::{ApiKeyKind, NewApiKey};
 pub use config::AuthConfig;
 pub use routes::{routes, schemas};
+pub use signing_keys::a_sealed_key;
 
 use crate::caller::{Caller, CallerKind};
 use crate::events::PurgeRule;

@@ -39,6 +39,15 @@ struct Presented {
 }
 
 impl Auth {
+    /// Ends every session of the account, as part of the transaction that gives the reason: a change of the password that
+    /// is kept while the thief's session is not ended would be none. Afterwards, see [`Auth::load_ended_sessions`].
+    pub(super) fn ends_all_sessions(store: i64, account: &str, now: Time) -> KernelStatement {
+        KernelStatement::new(
+            "update kernel.sessions set revoked_at = $3 where store = $1 and account = $2 and revoked_at is null",
+            args![store, account.to_owned(), now],
+        )
+    }
+
     pub(super) fn new_session(&self, store: &Store, account: &str) -> NewSession {
         let (id, now) = (crate::typeid::new("ses"), Time::now());
         let refresh_token = format!("{PREFIX}{}", encoded(&random_bytes::<32>()));
@@ -107,27 +116,6 @@ impl Auth {
             self.end_session(asked.store, &presented.session).await?;
         }
         Ok((204, Value::Null))
-    }
-
-    /// Ends every session of the account: statement and what to do once it is committed.
-    pub(super) async fn end_all_sessions(&self, store: i64, account: &str) -> Result<(), Problem> {
-        let now = Time::now();
-        let rows = self
-            .0
-            .sql
-            .kernel()
-            .write(
-                "update kernel.sessions set revoked_at = $3
-                 where store = $1 and account = $2 and revoked_at is null returning id",
-                &args![store, account, now],
-            )
-            .await?;
-        for row in rows {
-            self.0
-                .access
-                .end(row.get(0)?, Time(now.0 + self.access_token_life_us()));
-        }
-        Ok(())
     }
 
     async fn end_session(&self, store: &Store, session: &str) -> Result<(), Problem> {

@@ -8,8 +8,8 @@ use super::Auth;
 use super::tokens::{SigningKey, SigningKeys};
 use crate::args;
 use crate::http::problem::Problem;
-use crate::secrets::{Place, SecretsError, random_bytes};
-use crate::storage::sql::{KernelStatement, SqlError, Time};
+use crate::secrets::{MasterKey, Place, SecretsError, random_bytes};
+use crate::storage::sql::{KernelStatement, Sql, SqlError, Time};
 use crate::versions::Topic;
 
 /// Until then every node has loaded a new key. (Within two seconds, and clocks differ.)
@@ -17,6 +17,31 @@ const HEAD_START_US: i64 = 10_000_000;
 
 /// The first key has a fixed id, so that of two nodes that start together only one makes it.
 const FIRST: &str = "key_1";
+
+/// As it lies in the database.
+pub struct SealedKey {
+    id: String,
+    sealed: Vec<u8>,
+}
+
+impl SealedKey {
+    /// Fails where this is not the master key that sealed it.
+    pub fn opens_with(&self, master: &MasterKey) -> Result<(), SecretsError> {
+        master.open(place(&self.id), &self.sealed).map(drop)
+    }
+}
+
+/// Any one of them; none where nothing was sealed in this database yet.
+pub async fn a_sealed_key(sql: &Sql) -> Result<Option<SealedKey>, SqlError> {
+    let text = "select kid, sealed from kernel.signing_keys limit 1";
+    let Some(row) = sql.kernel().fetch_optional(text, &[]).await? else {
+        return Ok(None);
+    };
+    Ok(Some(SealedKey {
+        id: row.get(0)?,
+        sealed: row.get(1)?,
+    }))
+}
 
 impl Auth {
     /// A new key begins to sign in ten seconds. The old one is accepted until what it signed has expired. Answers the
@@ -36,13 +61,7 @@ impl Auth {
     }
 
     pub(super) async fn ensure_signing_key(&self) -> anyhow::Result<()> {
-        let some = self
-            .0
-            .sql
-            .kernel()
-            .fetch_optional("select kid from kernel.signing_keys limit 1", &[])
-            .await?;
-        if some.is_none() {
+        if a_sealed_key(&self.0.sql).await?.is_none() {
             let first = self.new_signing_key(FIRST, Time::now())?;
             self.0
                 .sql

@@ -6,13 +6,14 @@
 //! count per account alone: it would let anybody lock anybody out.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::config::AuthConfig;
+use crate::http::network_of;
 
 /// What failures are counted for, in one store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +28,7 @@ const ADDRESS: &str = "address:";
 
 impl Subject {
     pub fn account_and_address(store: i64, email: &str, address: IpAddr) -> Self {
-        let digest = Sha256::digest(format!("{email}\0{}", client_network(address)));
+        let digest = Sha256::digest(format!("{email}\0{}", network_of(address)));
         Self {
             store,
             name: format!("{ACCOUNT}{}", hex::encode(digest)),
@@ -35,22 +36,11 @@ impl Subject {
     }
 
     pub fn address(store: i64, address: IpAddr) -> Self {
-        let digest = Sha256::digest(client_network(address).to_string());
+        let digest = Sha256::digest(network_of(address).to_string());
         Self {
             store,
             name: format!("{ADDRESS}{}", hex::encode(digest)),
         }
-    }
-}
-
-/// One client has a whole /64 of IPv6: counted by address, each of them would be a new client.
-fn client_network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        address => address,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads the sources in their order and refuses what no key takes. All faults of a start are told at once.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,14 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
+    /// As a process has it: the file that was named, else `commerce.toml` in the working directory where there is one, and
+    /// the environment.
+    pub fn of_process(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let here = Path::new("commerce.toml");
+        let file = named.or_else(|| here.exists().then_some(here));
+        Self::load(file, texts(std::env::vars_os()))
+    }
+
     /// `file`: `commerce.toml`, or none for the defaults alone. `variables`: the environment, from which those of ours are taken.
     pub fn load(
         file: Option<&Path>,
@@ -58,6 +67,16 @@ impl Config {
         );
         sources.assemble()
     }
+}
+
+/// Variables may hold what is no text. Of others that is not our concern; in one of ours it fits no key and is told.
+pub(super) fn texts(variables: impl Iterator<Item = (OsString, OsString)>) -> impl Iterator<Item = (String, String)> {
+    variables.map(|(name, value)| {
+        (
+            name.to_string_lossy().into_owned(),
+            value.to_string_lossy().into_owned(),
+        )
+    })
 }
 
 #[derive(Default)]

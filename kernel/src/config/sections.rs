@@ -1,7 +1,5 @@
 //! The settings as the parts of the kernel take them. Units are in the names; `keys.rs` says what each means.
 
-use std::path::PathBuf;
-
 use serde::Deserialize;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -62,11 +60,4 @@ pub struct LogConfig {
 pub enum LogFormat {
     Text,
     Json,
-}
-
-/// Where the kernel keeps its files.
-impl super::Config {
-    pub fn control_socket(&self) -> PathBuf {
-        self.data_dir.join("control.sock")
-    }
 }

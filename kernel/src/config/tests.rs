@@ -142,6 +142,16 @@ fn an_unknown_variable_is_an_error_as_well() {
 }
 
 #[test]
+fn variables_that_are_no_text_do_not_stop_a_start() {
+    use std::os::unix::ffi::OsStringExt;
+    let bytes = |text: &[u8]| std::ffi::OsString::from_vec(text.to_vec());
+    let others = [(bytes(b"LESS\xff"), bytes(b"\xff")), (bytes(b"EDITOR"), bytes(b"\xff"))];
+    Config::load(None, super::load::texts(others.into_iter())).unwrap();
+    let ours = [(bytes(b"COMMERCE_HTTP_PORT"), bytes(b"80\xff"))];
+    assert!(Config::load(None, super::load::texts(ours.into_iter())).is_err());
+}
+
+#[test]
 fn a_bad_value_says_what_it_must_be() {
     let fault = only_fault("[http]\nport = 70000", &[]);
     assert_eq!(fault.message, "http.port must be a whole number from 0 to 65535");

@@ -61,7 +61,7 @@ impl Client {
             match serde_json::from_slice(&line).map_err(io::Error::from)? {
                 Answer::Progress(progress) => on_progress(progress),
                 Answer::Ok(value) => return Ok(value),
-                Answer::Problem(problem) => return Err(ControlError::Problem(problem.into())),
+                Answer::Problem(problem) => return Err(ControlError::Problem(problem)),
             }
         }
     }

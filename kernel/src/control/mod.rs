@@ -19,8 +19,11 @@ use serde_json::Value;
 
 pub use client::{Client, ControlError, connect};
 pub use lock::DataDirLock;
-pub use operator::Operator;
-pub use request::{Grants, KeyKind, Progress, Request, StoreCreate};
+pub use operator::{
+    AccountRequest, DataRequest, EventRequest, Grants, KeyKind, KeyRequest, Operator, PluginRequest, SecretRequest,
+    StoreCreate, StoreRequest,
+};
+pub use request::{Progress, Request};
 pub use server::Server;
 
 use crate::http::problem::Problem;

@@ -107,7 +107,7 @@ async fn answer(
                 Code::BadRequest,
                 format!("This kernel does not know that request: {error}."),
             );
-            return wire::send(writer, &Answer::Problem(problem.into())).await;
+            return wire::send(writer, &Answer::Problem(problem)).await;
         }
     };
     let (progress, mut steps) = mpsc::unbounded_channel();
@@ -121,10 +121,10 @@ async fn answer(
     }
     let outcome = match carried_out.await {
         Ok(Ok(value)) => Answer::Ok(value),
-        Ok(Err(problem)) => Answer::Problem(problem.into()),
+        Ok(Err(problem)) => Answer::Problem(problem),
         Err(error) => {
             tracing::error!(%error, "an operator's request panicked");
-            Answer::Problem(Problem::internal().into())
+            Answer::Problem(Problem::internal())
         }
     };
     wire::send(writer, &outcome).await

@@ -1,11 +1,11 @@
 //! Lines on the socket: one JSON value each, shorter than [`LINE_LIMIT`].
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::Progress;
-use crate::http::problem::{FieldError, Problem};
+use crate::http::problem::Problem;
 
 /// A package of a JavaScript plugin is some 20 MB, a third more in base64.
 const LINE_LIMIT: u64 = 128 * 1024 * 1024;
@@ -16,63 +16,7 @@ const LINE_LIMIT: u64 = 128 * 1024 * 1024;
 pub(super) enum Answer {
     Progress(Progress),
     Ok(Value),
-    Problem(ProblemLine),
-}
-
-/// A [`Problem`] between processes of one release; over HTTP it is rendered as problem+json instead.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ProblemLine {
-    status: u16,
-    code: String,
-    detail: String,
-    #[serde(default)]
-    errors: Vec<FieldError>,
-    #[serde(default)]
-    extra: Map<String, Value>,
-    #[serde(default)]
-    retry_after_seconds: Option<u32>,
-}
-
-impl From<Problem> for ProblemLine {
-    fn from(problem: Problem) -> Self {
-        let Problem {
-            status,
-            code,
-            detail,
-            errors,
-            extra,
-            retry_after_seconds,
-        } = problem;
-        Self {
-            status,
-            code,
-            detail,
-            errors,
-            extra,
-            retry_after_seconds,
-        }
-    }
-}
-
-impl From<ProblemLine> for Problem {
-    fn from(line: ProblemLine) -> Self {
-        let ProblemLine {
-            status,
-            code,
-            detail,
-            errors,
-            extra,
-            retry_after_seconds,
-        } = line;
-        Self {
-            status,
-            code,
-            detail,
-            errors,
-            extra,
-            retry_after_seconds,
-        }
-    }
+    Problem(Problem),
 }
 
 pub(super) async fn send(writer: &mut (impl AsyncWrite + Unpin), line: &impl Serialize) -> std::io::Result<()> {

@@ -1,6 +1,6 @@
-//! Who is at the other end: the client's address and the host and scheme it used, seen through trusted proxies.
+//! Who is at the other end: the client's address and the host it asked for, seen through trusted proxies.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::header::{HOST, HeaderMap, HeaderName};
 use http::request::Parts;
@@ -8,7 +8,6 @@ use ipnet::IpNet;
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The networks whose `X-Forwarded-*` headers are believed.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +18,6 @@ pub struct Client {
     pub address: IpAddr,
     /// As it was sent, port included. None where the request names no host, or several.
     pub host: Option<String>,
-    pub https: bool,
 }
 
 impl TrustedProxies {
@@ -50,7 +48,6 @@ impl TrustedProxies {
                 Some(host) => Some(host.to_owned()),
                 None => requested_host(head),
             },
-            https: believed && last(&head.headers, &FORWARDED_PROTO) == Some("https"),
         }
     }
 
@@ -71,6 +68,17 @@ impl TrustedProxies {
             }
         }
         nearest
+    }
+}
+
+/// What limits count as one client: whoever has one IPv6 address has the other 2^64 of its network too.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address => address,
     }
 }
 
@@ -127,7 +135,6 @@ mod tests {
             ("host", "north.example"),
             ("x-forwarded-for", "1.1.1.1"),
             ("x-forwarded-host", "other.example"),
-            ("x-forwarded-proto", "https"),
         ]);
         let client = proxies().client(peer("203.0.113.9"), &head);
         assert_eq!(
@@ -135,7 +142,6 @@ mod tests {
             Client {
                 address: "203.0.113.9".parse().unwrap(),
                 host: Some("north.example".into()),
-                https: false
             }
         );
     }

@@ -119,35 +119,30 @@ pub(super) struct PluginCall {
     pub store: Arc<Store>,
     pub caller: Caller,
     pub request_id: String,
-    pub request: HandleRequest,
     pub path: String,
     pub headers: Arc<(http::request::Parts, std::net::SocketAddr)>,
 }
 
 impl PluginCall {
     /// Reads outside of any unit of work.
-    pub async fn read(self) -> Result<Answer, Problem> {
+    pub async fn read(self, request: HandleRequest) -> Result<Answer, Problem> {
         let tree = self.http.plugins.tree(
             self.store.clone(),
             self.caller.clone(),
             self.request_id.clone(),
             Mode::Reading,
         );
-        let response = self
-            .http
-            .plugins
-            .handle(&tree, &self.plugin, self.request.clone())
-            .await;
+        let response = self.http.plugins.handle(&tree, &self.plugin, request).await;
         tree.abandon().await;
         self.answer(response?)
     }
 
     /// In a task of its own: a client that hangs up does not stop a change halfway.
-    pub async fn change(self) -> Result<Answer, Problem> {
+    pub async fn change(self, request: HandleRequest) -> Result<Answer, Problem> {
         let held = self.http.held();
         let changing = tokio::spawn(async move {
             let _held = held;
-            self.carry_out().await
+            self.carry_out(request).await
         });
         changing.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a request's task failed");
@@ -155,8 +150,8 @@ impl PluginCall {
         })
     }
 
-    async fn carry_out(self) -> Result<Answer, Problem> {
-        let keyed = match self.begin().await? {
+    async fn carry_out(self, request: HandleRequest) -> Result<Answer, Problem> {
+        let keyed = match self.begin(&request).await? {
             None => None,
             Some(Begun::Replay(answer)) => return Ok(answer),
             Some(Begun::Fresh(keyed)) => Some(keyed),
@@ -170,11 +165,7 @@ impl PluginCall {
             .http
             .plugins
             .tree(self.store.clone(), self.caller.clone(), self.request_id.clone(), mode);
-        let handled = self
-            .http
-            .plugins
-            .handle(&tree, &self.plugin, self.request.clone())
-            .await;
+        let handled = self.http.plugins.handle(&tree, &self.plugin, request).await;
         let answer = match handled.and_then(|response| self.answer(response)) {
             Ok(answer) => answer,
             Err(problem) => {
@@ -189,7 +180,7 @@ impl PluginCall {
         }
     }
 
-    async fn begin(&self) -> Result<Option<Begun>, Problem> {
+    async fn begin(&self, asked: &HandleRequest) -> Result<Option<Begun>, Problem> {
         let head = &self.headers.0;
         let Some(key) = idempotency::key_of(&head.headers)? else {
             return Ok(None);
@@ -200,9 +191,10 @@ impl PluginCall {
             route: &self.route,
             method: &head.method,
             path: &self.path,
-            query: &self.request.query,
+            query: &asked.query,
             headers: &head.headers,
-            body: &self.request.body,
+            body: &asked.body,
+            deadline: self.plugin.limits.deadline,
         };
         let keep = Duration::from_secs(u64::from(self.http.config.idempotency_hours) * 3600);
         idempotency::begin(&self.http.sql, &self.http.keys_in_flight, keep, key, &request)
@@ -270,10 +262,21 @@ impl PluginCall {
     }
 }
 
-/// The plugin was told who asks, so what it answers is for that caller, whatever it says about others.
+/// The plugin was told who asks, so what it answers is for that caller, whatever it says about others: only what forbids
+/// shared caches to keep it stays. Without a word a shared cache may keep for a `max-age` what a guest asked for, whose
+/// proof is no `Authorization` header.
 fn keep_private(headers: &mut HeaderMap) {
-    let control = headers.get(CACHE_CONTROL).and_then(|control| control.to_str().ok());
-    if control.is_some_and(|control| control.to_ascii_lowercase().contains("public")) {
+    let Some(control) = headers.get(CACHE_CONTROL) else {
+        return;
+    };
+    let control = control.to_str().unwrap_or_default().to_ascii_lowercase();
+    let names: Vec<&str> = control
+        .split(',')
+        .map(|directive| directive.split('=').next().unwrap_or_default().trim())
+        .collect();
+    let forbids = names.iter().any(|name| matches!(*name, "private" | "no-store"));
+    let allows = names.iter().any(|name| matches!(*name, "public" | "s-maxage"));
+    if !forbids || allows {
         headers.remove(CACHE_CONTROL);
     }
 }
@@ -299,4 +302,30 @@ pub(super) fn declared_headers(route: &Route, headers: &HeaderMap) -> Vec<(Strin
 
 pub(super) fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_shared_cache_is_given_what_one_caller_was_answered() {
+        let left = |control: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
+            keep_private(&mut headers);
+            headers.contains_key(CACHE_CONTROL)
+        };
+        for shared in [
+            "public, max-age=60",
+            "max-age=60",
+            "S-MaxAge=60",
+            "private, s-maxage=60",
+            "must-revalidate",
+            "no-store, Public",
+        ] {
+            assert!(!left(shared), "{shared}");
+        }
+        assert!(left("private, max-age=60") && left("no-store"));
+    }
 }

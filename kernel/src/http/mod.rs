@@ -24,6 +24,8 @@ mod schema;
 mod security_headers;
 pub mod server;
 mod store_choice;
+mod upload;
 
+pub(crate) use client::network_of;
 pub use edge::serve;
 pub use server::{Http, Parts};

@@ -6,12 +6,15 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::storage::sql::SqlError;
 
 /// An error answer. The cause is logged under the request id where it arose; none of it is in here.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Its serde form is for processes of one release (the control socket); clients get [`Problem::to_json`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
     pub status: u16,
     /// Stable, snake_case.
@@ -24,7 +27,7 @@ pub struct Problem {
     pub retry_after_seconds: Option<u32>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// JSON pointer into the body, or `?name` for a query parameter.
     pub pointer: String,

@@ -2,7 +2,7 @@
 //! where passwords are tried. Counted in this process; each node has its own budget.
 
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 
+use super::network_of;
 use super::problem::{Code, Problem};
 use crate::config::RateLimitsConfig;
 
@@ -37,7 +38,7 @@ impl RateLimits {
         if self.addresses.is_off() || self.spared.iter().any(|network| network.contains(&address)) {
             return Ok(());
         }
-        self.addresses.check(&neighbourhood(address))
+        self.addresses.check(&network_of(address))
     }
 
     pub fn check_caller(&self, identity: &str) -> Result<(), Problem> {
@@ -49,7 +50,7 @@ impl RateLimits {
 
     /// For the routes on which a guess is worth something.
     pub fn check_sign_in(&self, address: IpAddr) -> Result<(), Problem> {
-        self.sign_ins.check(&neighbourhood(address))
+        self.sign_ins.check(&network_of(address))
     }
 
     /// Forgets clients that have been quiet; without it a scan through many addresses would fill the memory.
@@ -57,17 +58,6 @@ impl RateLimits {
         self.addresses.forget_quiet();
         self.callers.forget_quiet();
         self.sign_ins.forget_quiet();
-    }
-}
-
-/// Whoever has one IPv6 address has the other 2^64 of its network too.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
     }
 }
 

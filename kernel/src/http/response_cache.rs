@@ -1,7 +1,8 @@
 //! Answers of cacheable routes, kept so that the next client gets them without entering the sandbox.
 //!
-//! The key is everything the answer may depend on: store, plugin digest, path, query and the request headers that the
-//! route declares. A header that is not declared never reaches the plugin, so it cannot poison what is kept.
+//! The key is everything the answer may depend on: store, plugin digest, what the operator has set, path, query and the
+//! request headers that the route declares. A header that is not declared never reaches the plugin, so it cannot poison
+//! what is kept.
 //!
 //! Tags make an answer go away. Every tag carries the number of its last invalidation, and an answer the number that
 //! was current when its call began: it counts while none of its tags has a later one. So an invalidation that arrives
@@ -48,9 +49,11 @@ pub struct ResponseCache {
 pub struct Key(Arc<[u8]>);
 
 impl Key {
-    pub fn new(store: i64, route: &[u8], path: &str, query: &str, headers: &[(&str, &[u8])]) -> Self {
-        let mut buffer = Vec::with_capacity(64 + path.len() + query.len());
+    /// `generation`: of what is installed, enabled and set, which every plugin's answer may depend on.
+    pub fn new(store: i64, generation: i64, route: &[u8], path: &str, query: &str, headers: &[(&str, &[u8])]) -> Self {
+        let mut buffer = Vec::with_capacity(64 + route.len() + path.len() + query.len());
         buffer.extend_from_slice(&store.to_be_bytes());
+        buffer.extend_from_slice(&generation.to_be_bytes());
         for part in [route, path.as_bytes(), query.as_bytes()] {
             append(&mut buffer, part);
         }
@@ -359,7 +362,7 @@ mod tests {
     }
 
     fn key(path: &str) -> Key {
-        Key::new(1, b"digest", path, "", &[])
+        Key::new(1, 1, b"digest", path, "", &[])
     }
 
     fn tagged(body: &'static str) -> Answer {
@@ -460,8 +463,9 @@ mod tests {
 
     #[test]
     fn parts_of_a_key_cannot_be_moved_into_each_other() {
-        assert!(Key::new(1, b"d", "/a", "b=1", &[]) != Key::new(1, b"d", "/ab=1", "", &[]));
-        assert!(Key::new(1, b"d", "/a", "", &[("x", b"y")]) != Key::new(1, b"d", "/a", "", &[("xy", b"")]));
+        assert!(Key::new(1, 1, b"d", "/a", "b=1", &[]) != Key::new(1, 1, b"d", "/ab=1", "", &[]));
+        assert!(Key::new(1, 1, b"d", "/a", "", &[("x", b"y")]) != Key::new(1, 1, b"d", "/a", "", &[("xy", b"")]));
+        assert!(Key::new(1, 2, b"d", "/a", "", &[]) != Key::new(2, 1, b"d", "/a", "", &[]));
         assert_eq!(sorted_query("b=2&a=1&b=1"), "a=1&b=2&b=1");
     }
 }

@@ -60,7 +60,7 @@ pub struct PluginRoutes<'a> {
 }
 
 pub struct RouteTable {
-    router: matchit::Router<Vec<Arc<Route>>>,
+    router: matchit::Router<Arc<[Arc<Route>]>>,
     /// For preflights: one value for all routes, since the answer is cached by path anyway.
     pub allowed_headers: HeaderValue,
 }
@@ -92,8 +92,8 @@ pub enum Owner {
 }
 
 /// The routes of one path, and the values of its `{…}`.
-pub struct Matched<'t> {
-    pub routes: &'t [Arc<Route>],
+pub struct Matched {
+    pub routes: Arc<[Arc<Route>]>,
     pub parameters: Vec<String>,
 }
 
@@ -136,7 +136,7 @@ impl RouteTable {
     }
 
     /// The path as it was sent, percent-encoding included: what is encoded never separates segments.
-    pub fn find(&self, path: &str) -> Result<Option<Matched<'_>>, Problem> {
+    pub fn find(&self, path: &str) -> Result<Option<Matched>, Problem> {
         let Ok(found) = self.router.at(path) else {
             return Ok(None);
         };
@@ -146,13 +146,13 @@ impl RouteTable {
             .map(|(_, value)| decode(value))
             .collect::<Result<_, _>>()?;
         Ok(Some(Matched {
-            routes: found.value,
+            routes: found.value.clone(),
             parameters,
         }))
     }
 
     pub fn routes(&self, path: &str) -> &[Arc<Route>] {
-        self.router.at(path).map_or(&[], |found| found.value)
+        self.router.at(path).map_or(&[], |found| &**found.value)
     }
 }
 
@@ -237,7 +237,7 @@ impl Builder<'_> {
         for (shape, routes) in self.by_shape {
             declared_headers.extend(routes.iter().flat_map(|route| &route.headers).cloned());
             let first = routes[0].clone();
-            router.insert(shape, routes).map_err(|conflict| {
+            router.insert(shape, routes.into()).map_err(|conflict| {
                 let plugin = match first.owner {
                     Owner::Kernel(_) => "kernel",
                     Owner::Plugin(place) => plugins[place].name,

@@ -66,7 +66,7 @@ pub struct Http {
 
 /// The routes of what was installed at one moment, and that.
 pub(super) struct Table {
-    pub routes: RouteTable,
+    pub routes: Arc<RouteTable>,
     /// In the order that the routes name them by.
     pub plugins: Vec<Arc<Plugin>>,
     installed: Arc<Installed>,
@@ -96,7 +96,7 @@ impl Http {
             limits: RateLimits::new(&limits),
             keys_in_flight: Arc::default(),
             unmatched: metrics.route("", "unmatched"),
-            table: ArcSwap::from_pointee(Table::build(plugins.installed(), &metrics)?),
+            table: ArcSwap::from_pointee(Table::build(plugins.installed(), &metrics, None)?),
             building: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
             held: Mutex::default(),
@@ -138,7 +138,7 @@ impl Http {
         }
         // Compiling schemas takes a while; requests go on with the old table.
         let metrics = self.metrics.clone();
-        match tokio::task::spawn_blocking(move || Table::build(installed, &metrics)).await {
+        match tokio::task::spawn_blocking(move || Table::build(installed, &metrics, Some(&table))).await {
             Ok(Ok(table)) => {
                 self.table.store(Arc::new(table));
                 tracing::info!("the routes of the installed plugins are in force");
@@ -197,18 +197,14 @@ impl Http {
 }
 
 impl Table {
-    fn build(installed: Arc<Installed>, metrics: &Metrics) -> Result<Self, RouteError> {
+    /// `before`: the table in force, whose routes stay where the plugins are the same ones and only a store's settings or
+    /// the like have changed.
+    fn build(installed: Arc<Installed>, metrics: &Metrics, before: Option<&Self>) -> Result<Self, RouteError> {
         let plugins: Vec<Arc<Plugin>> = installed.plugins().cloned().collect();
-        let parts: Vec<PluginRoutes<'_>> = plugins
-            .iter()
-            .map(|plugin| PluginRoutes {
-                name: &plugin.name,
-                digest: &plugin.digest,
-                descriptor: &plugin.descriptor,
-            })
-            .collect();
-        let routes = RouteTable::build(&parts, metrics)?;
-        drop(parts);
+        let routes = match before.filter(|before| same(&before.plugins, &plugins)) {
+            Some(before) => before.routes.clone(),
+            None => Arc::new(routes_of(&plugins, metrics)?),
+        };
         Ok(Self {
             routes,
             plugins,
@@ -216,4 +212,25 @@ impl Table {
             descriptions: Mutex::default(),
         })
     }
+
+    /// Another number for everything an operator changes about plugins: what is installed, enabled or set where.
+    pub fn generation(&self) -> i64 {
+        self.installed.generation
+    }
+}
+
+fn same(before: &[Arc<Plugin>], now: &[Arc<Plugin>]) -> bool {
+    before.len() == now.len() && before.iter().zip(now).all(|(before, now)| Arc::ptr_eq(before, now))
+}
+
+fn routes_of(plugins: &[Arc<Plugin>], metrics: &Metrics) -> Result<RouteTable, RouteError> {
+    let parts: Vec<PluginRoutes<'_>> = plugins
+        .iter()
+        .map(|plugin| PluginRoutes {
+            name: &plugin.name,
+            digest: &plugin.digest,
+            descriptor: &plugin.descriptor,
+        })
+        .collect();
+    RouteTable::build(&parts, metrics)
 }

@@ -153,6 +153,12 @@ impl Secrets {
         })
     }
 
+    /// All secrets of a plugin, in every store. None is no mistake.
+    pub async fn forget_plugin(&self, plugin: &str) -> Result<(), Problem> {
+        let forget = KernelStatement::new("delete from kernel.secrets where plugin = $1", args![plugin.to_owned()]);
+        self.change(forget).await
+    }
+
     /// Names only, sorted.
     pub fn list(&self) -> Vec<SecretName> {
         let mut names: Vec<_> = self

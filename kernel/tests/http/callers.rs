@@ -123,3 +123,43 @@ async fn what_is_wrong_with_a_body_is_said_without_repeating_it() {
         .await;
     assert_eq!((form.status, form.code().as_str()), (415, "unsupported_media_type"));
 }
+
+/// What is never looked at proves nothing: no route, no store, or the question of a browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_made_up_token_is_no_way_around_the_limit_of_an_address() {
+    let served = Served::with(&[
+        ("COMMERCE_RATE_LIMITS_PER_ADDRESS", "2"),
+        ("COMMERCE_RATE_LIMITS_SPARED", ""),
+    ])
+    .await;
+    let made_up = ("authorization", "Bearer made.up.token");
+    let browsers = [
+        made_up,
+        ("origin", "https://shop.example"),
+        ("access-control-request-method", "GET"),
+    ];
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        statuses.push(served.send("GET", "/nowhere", &[made_up], "").await.status);
+        statuses.push(served.send("GET", "/api/store", &[made_up], "").await.status);
+        statuses.push(served.send("OPTIONS", "/healthz", &browsers, "").await.status);
+    }
+    assert_eq!(statuses, [404, 404, 429, 429, 429, 429]);
+}
+
+/// No engine could store it, and one answers 500 where the other cuts the text.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_text_with_a_nul_gets_as_far_as_a_statement() {
+    let served = Served::impolite(&[]).await;
+    let knocked = served
+        .send("POST", "/api/impolite/knocks", &[JAKARTA], r#"{"who": "a\u0000b"}"#)
+        .await;
+    assert_eq!((knocked.status, knocked.code().as_str()), (422, "invalid_body"));
+    assert_eq!(knocked.json()["errors"][0]["pointer"], "/who");
+    for path in ["/api/impolite/kept?colour=a%00", "/api/impolite/echo?unknown%00=1"] {
+        let asked = served.send("GET", path, &[JAKARTA], "").await;
+        assert_eq!((asked.status, asked.code().as_str()), (422, "invalid_query"), "{path}");
+    }
+    let told = served.send("GET", "/api/impolite/rude/a%00b", &[JAKARTA], "").await;
+    assert_eq!(told.status, 400);
+}

@@ -68,17 +68,53 @@ async fn a_quiet_connection_is_kept_for_a_while_and_then_closed() {
     assert!(began.elapsed() < Duration::from_secs(3));
 }
 
+/// Answering pings is no use of a connection: a client could hold all of them by that.
+#[tokio::test]
+async fn a_connection_of_http_2_that_only_pings_is_closed_as_well() {
+    let served = Served::with(&HURRIED).await;
+    let mut client = served.connect().await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // One whole request, GET http://localhost/, so that the connection is no longer one whose head is awaited.
+    let head = [0x82, 0x84, 0x86, 0x41, 9];
+    let request = [&[0, 0, 14, 1, 5, 0, 0, 0, 1], &head[..], b"localhost"].concat();
+    assert!(client.try_write(&[&preface[..], &settings, &request].concat()).await);
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let began = Instant::now();
+    while client.try_write(&ping).await {
+        assert!(began.elapsed() < Duration::from_secs(5), "it is still open");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(
+        began.elapsed() > Duration::from_millis(500),
+        "the request was not understood"
+    );
+}
+
 #[tokio::test]
 async fn giant_and_countless_headers_are_refused() {
     let served = Served::start().await;
-    let giant = "a".repeat(200 * 1024);
-    assert_eq!(
-        served.send("GET", "/healthz", &[("x-giant", &giant)], "").await.status,
-        431
-    );
-    let names: Vec<String> = (0..500).map(|number| format!("x-{number}")).collect();
-    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
-    assert_eq!(served.send("GET", "/healthz", &many, "").await.status, 431);
+    for bytes in [40, 200] {
+        let giant = "a".repeat(bytes * 1024);
+        let answer = served.send("GET", "/healthz", &[("x-giant", &giant)], "").await;
+        assert_eq!(answer.status, 431);
+        let query = served.get(&format!("/healthz?{giant}")).await;
+        // Far beyond every limit there is no word more than the status.
+        if bytes == 40 {
+            assert_eq!(
+                (answer.code().as_str(), query.code().as_str()),
+                ("headers_too_large", "headers_too_large")
+            );
+            assert!(answer.header("x-request-id").is_some());
+        }
+    }
+    for count in [150, 500] {
+        let names: Vec<String> = (0..count).map(|number| format!("x-{number}")).collect();
+        let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+        let answer = served.send("GET", "/healthz", &many, "").await;
+        assert_eq!(answer.status, 431);
+        assert!(count > 200 || answer.code() == "headers_too_large");
+    }
     assert_eq!(served.get("/healthz").await.status, 200);
 }
 
@@ -184,4 +220,50 @@ async fn http_2_without_tls_is_spoken() {
         (answer.status().as_u16(), answer.version()),
         (200, reqwest::Version::HTTP_2)
     );
+}
+
+/// A store is named by the host: whoever sees another one than we do must not be in between.
+#[tokio::test]
+async fn a_request_has_one_host() {
+    let served = Served::start().await;
+    for hosts in ["", "host: a.example\r\nhost: b.example\r\n"] {
+        let mut client = served.connect().await;
+        client.write(&format!("GET /healthz HTTP/1.1\r\n{hosts}\r\n")).await;
+        let answer = client.read_answer().await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "invalid_header"),
+            "{hosts:?}"
+        );
+    }
+}
+
+/// What is refused before its body was read: a client that keeps its connection would send its next request into a closed one.
+#[tokio::test]
+async fn an_unread_body_does_not_take_the_connection_away_without_a_word() {
+    let served = Served::start().await;
+    let next = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let head = |length: usize, more: &str| {
+        format!("POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{more}\r\n")
+    };
+    let mut client = served.connect().await;
+    client.write(&head(4, "")).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    client.write("1234").await;
+    let answer = client.read_answer().await;
+    assert_eq!((answer.status, answer.header("connection")), (404, None));
+    client.write(next).await;
+    assert_eq!(client.read_answer().await.status, 200);
+
+    for (length, more) in [(10_000_000, ""), (4, ""), (4, "expect: 100-continue\r\n")] {
+        let mut client = served.connect().await;
+        client.write(&head(length, more)).await;
+        let answers = client.read_to_end().await;
+        assert!(!answers.contains("100 Continue"), "{answers}");
+        assert_eq!(
+            Answer::parse(&answers).header("connection"),
+            Some("close"),
+            "{length} {more:?}"
+        );
+    }
 }

@@ -27,8 +27,8 @@ fn count(answer: &Answer) -> i64 {
 async fn the_first_answer_comes_again_and_nothing_is_done_twice() {
     let served = Served::impolite(&[]).await;
     for path in [KNOCKS, STAGED] {
-        let first = knock(&served, path, "k1", "ann", &[]).await;
-        let again = knock(&served, path, "k1", "ann", &[]).await;
+        let first = knock(&served, path, "a-key-of-ann-0001", "ann", &[]).await;
+        let again = knock(&served, path, "a-key-of-ann-0001", "ann", &[]).await;
         assert_eq!(
             (again.status, &again.body, again.header("location")),
             (201, &first.body, first.header("location")),
@@ -41,8 +41,11 @@ async fn the_first_answer_comes_again_and_nothing_is_done_twice() {
             ),
             (None, Some("true"))
         );
-        assert_eq!(count(&knock(&served, path, "k2", "ann", &[]).await), count(&first) + 1);
-        let other = knock(&served, path, "k1", "ben", &[]).await;
+        assert_eq!(
+            count(&knock(&served, path, "a-key-of-ann-0002", "ann", &[]).await),
+            count(&first) + 1
+        );
+        let other = knock(&served, path, "a-key-of-ann-0001", "ben", &[]).await;
         assert_eq!((other.status, other.code().as_str()), (422, "idempotency_key_reused"));
     }
 }
@@ -50,19 +53,52 @@ async fn the_first_answer_comes_again_and_nothing_is_done_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_good_for_one_caller_in_one_store() {
     let served = Served::impolite(&[]).await;
-    let first = count(&knock(&served, KNOCKS, "k1", "ann", &[]).await);
+    let first = count(&knock(&served, KNOCKS, "a-key-of-ann-0001", "ann", &[]).await);
     let owner = format!("Bearer {}", served.login("jakarta", "owner@jakarta.example").await);
-    let owners = knock(&served, KNOCKS, "k1", "ann", &[("authorization", &owner)]).await;
+    let owners = knock(
+        &served,
+        KNOCKS,
+        "a-key-of-ann-0001",
+        "ann",
+        &[("authorization", &owner)],
+    )
+    .await;
     assert_eq!(count(&owners), first + 1);
     // Who shows another proof is somebody else, from the same address too.
     for (token, expected) in [("door-a", first + 2), ("door-b", first + 3), ("door-a", first + 2)] {
         assert_eq!(
-            count(&knock(&served, KNOCKS, "k1", "ann", &[("x-door-token", token)]).await),
+            count(&knock(&served, KNOCKS, "a-key-of-ann-0001", "ann", &[("x-door-token", token)]).await),
             expected
         );
     }
-    let elsewhere = knock(&served, KNOCKS, "k1", "ann", &[("x-store", "bandung")]).await;
+    let elsewhere = knock(&served, KNOCKS, "a-key-of-ann-0001", "ann", &[("x-store", "bandung")]).await;
     assert_eq!((count(&elsewhere), elsewhere.header("idempotency-replayed")), (1, None));
+}
+
+/// All who share an address are one caller to a key: what one of them was answered may hold a token.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_who_guesses_a_key_is_not_given_another_guests_answer() {
+    let served = Served::impolite(&[]).await;
+    for path in [KNOCKS, STAGED] {
+        let first = count(&knock(&served, path, "order-1", "ann", &[]).await);
+        let guessed = knock(&served, path, "order-1", "ann", &[]).await;
+        assert_eq!(
+            (guessed.status, guessed.code().as_str()),
+            (422, "idempotency_key_reused"),
+            "{path}"
+        );
+        assert_eq!(
+            count(&knock(&served, path, "order-2", "ann", &[]).await),
+            first + 1,
+            "done once"
+        );
+        // Whoever shows a proof is told apart by it.
+        for replayed in [None, Some("true")] {
+            let proven = knock(&served, path, "order-1", "ann", &[("x-door-token", "door-a")]).await;
+            let seen = proven.header("idempotency-replayed");
+            assert!(path == STAGED || seen == replayed, "{seen:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +106,7 @@ async fn a_refused_request_leaves_nothing_and_frees_its_key() {
     let served = Served::impolite(&[]).await;
     for (path, already) in [(KNOCKS, 0), (STAGED, 1)] {
         for _ in 0..2 {
-            let refused = knock(&served, path, "k1", "nobody", &[]).await;
+            let refused = knock(&served, path, "a-key-of-ann-0001", "nobody", &[]).await;
             assert_eq!(
                 (refused.code().as_str(), refused.header("idempotency-replayed")),
                 ("nobody_there", None),
@@ -78,7 +114,7 @@ async fn a_refused_request_leaves_nothing_and_frees_its_key() {
             );
         }
         assert_eq!(
-            count(&knock(&served, path, "k1", "ann", &[]).await),
+            count(&knock(&served, path, "a-key-of-ann-0001", "ann", &[]).await),
             already + 1,
             "{path}"
         );

@@ -113,3 +113,22 @@ async fn a_kept_answer_is_compressed_for_those_who_take_it() {
     }
     assert_eq!(kept(&served, PATH, &long[..1]).await.header("content-encoding"), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_sets_is_seen_at_once() {
+    let served = Served::impolite(&[]).await;
+    let first = kept(&served, PATH, &[]).await.body;
+    let jakarta = served.stores.by_slug("jakarta").unwrap().number;
+    let nothing = serde_json::json!({});
+    served
+        .plugins
+        .set_settings("impolite", jakarta, &nothing)
+        .await
+        .unwrap();
+    let mut waited = 0;
+    while kept(&served, PATH, &[]).await.body == first {
+        waited += 1;
+        assert!(waited < 200, "an answer made with the former settings is still given");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}

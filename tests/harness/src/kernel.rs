@@ -333,7 +333,8 @@ pub fn repository() -> PathBuf {
         .unwrap()
 }
 
-fn binary() -> PathBuf {
+/// The `commerce` that is tested.
+pub fn binary() -> PathBuf {
     let path = match std::env::var_os("COMMERCE_TEST_BINARY") {
         Some(path) => PathBuf::from(path),
         None => repository().join("target/debug/commerce"),

@@ -5,7 +5,7 @@ mod table;
 use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
-use commerce_kernel::control::Request;
+use commerce_kernel::control::{DataRequest, Request, StoreRequest};
 use serde_json::{Value, json};
 
 use crate::Context;
@@ -140,7 +140,8 @@ impl Import {
             return Ok(());
         };
         let store = self.store.clone();
-        let shown = desk.carry_out(Request::StoreShow { store: store.clone() }).await?;
+        let show = StoreRequest::Show { store: store.clone() };
+        let shown = desk.carry_out(Request::Store(show)).await?;
         let mut known = shown["currencies"].as_array().into_iter().flatten();
         if known.any(|known| known["code"] == *currency) {
             return Ok(());
@@ -148,7 +149,8 @@ impl Import {
         desk.carry_out(self.batch(&[], false, true)).await?;
         self.output
             .note(&format!("{currency} becomes a currency of store {store}"));
-        desk.carry_out(Request::StoreAddCurrency { store, currency }).await?;
+        let add = StoreRequest::AddCurrency { store, currency };
+        desk.carry_out(Request::Store(add)).await?;
         Ok(())
     }
 
@@ -218,7 +220,7 @@ impl Import {
     }
 
     fn batch(&self, rows: &[Value], last: bool, dry_run: bool) -> Request {
-        Request::Import {
+        Request::Data(DataRequest::Import {
             store: self.store.clone(),
             resource: self.args.resource.clone(),
             format: self.args.format.clone(),
@@ -228,7 +230,7 @@ impl Import {
                 "last": last,
                 "options": { "currency": self.args.currency, "dry_run": dry_run },
             }),
-        }
+        })
     }
 }
 

@@ -18,6 +18,7 @@ mod pool;
 mod postgres;
 mod sqlite;
 mod statement;
+mod statistics;
 mod transaction;
 mod translate;
 mod value;

@@ -1,7 +1,7 @@
 //! What operators and their scripts rely on: exit codes, results on standard output, errors on standard error, and no
 //! question where nobody can answer.
 
-use commerce_harness::kernel::{CommandOutput, package, repository};
+use commerce_harness::kernel::{CommandOutput, binary, package, repository};
 use commerce_harness::{Engine, TestKernel};
 use serde_json::{Value, json};
 
@@ -142,18 +142,54 @@ async fn passwords_and_secrets_come_from_standard_input_and_are_never_asked_for_
     );
     store.login("ana@example.com", "a long enough one").await;
 
-    let set = ["secret", "set", "cart", "api_key", "--store", "jakarta", "--value", "-"];
-    let sealed = kernel.commerce_in(kernel.data_dir(), "s3cret-of-cart\n", &set).await;
+    let tour = package("tour").display().to_string();
+    kernel
+        .commerce(&["plugin", "install", &tour, "--yes", "--json"])
+        .await
+        .json();
+    let set = [
+        "secret",
+        "set",
+        "tour",
+        "weather_key",
+        "--store",
+        "jakarta",
+        "--value",
+        "-",
+    ];
+    let sealed = kernel.commerce_in(kernel.data_dir(), "s3cret-of-tour\n", &set).await;
     assert_eq!(sealed.code, 0, "{sealed:?}");
     let listed = kernel.commerce(&["secret", "list", "--json"]).await;
     assert_eq!(
         listed.json()["items"],
-        json!([{ "plugin": "cart", "name": "api_key", "store": "jakarta" }])
+        json!([{ "plugin": "tour", "name": "weather_key", "store": "jakarta" }])
     );
-    assert!(!listed.stdout.contains("s3cret-of-cart") && !sealed.stdout.contains("s3cret-of-cart"));
-    let remove = ["secret", "remove", "cart", "api_key", "--store", "jakarta"];
+    assert!(!listed.stdout.contains("s3cret-of-tour") && !sealed.stdout.contains("s3cret-of-tour"));
+    // What no plugin would ever read is a mistake.
+    for (plugin, name, code) in [
+        ("tuor", "weather_key", 4),
+        ("tour", "wether_key", 1),
+        ("cart", "api_key", 1),
+    ] {
+        let wrong = ["secret", "set", plugin, name, "--value", "-"];
+        let output = kernel.commerce_in(kernel.data_dir(), "x\n", &wrong).await;
+        let error = refused(&output, code);
+        assert!(name != "wether_key" || error.contains("weather_key"), "{error}");
+    }
+    let remove = ["secret", "remove", "tour", "weather_key", "--store", "jakarta"];
     assert_eq!(kernel.commerce(&remove).await.code, 0);
     refused(&kernel.commerce(&remove).await, 4);
+
+    let sealed = kernel.commerce_in(kernel.data_dir(), "s3cret-of-tour\n", &set).await;
+    assert_eq!(sealed.code, 0, "{sealed:?}");
+    let purge = ["plugin", "remove", "tour", "--purge", "--yes"];
+    assert_eq!(kernel.commerce(&purge).await.code, 0);
+    let left = kernel.commerce(&["secret", "list", "--json"]).await;
+    assert_eq!(
+        left.json()["items"],
+        json!([]),
+        "a purged plugin's secrets are forgotten"
+    );
 }
 
 #[tokio::test]
@@ -259,11 +295,54 @@ async fn a_plugin_is_inspected_configured_and_switched_per_store() {
     let file = package("product").display().to_string();
     let of_file = kernel.commerce(&["plugin", "inspect", &file, "--json"]).await.json();
     assert_eq!(of_file["digest"], seen["digest"]);
+    for same in ["routes", "sql", "hosts", "rights", "limits"] {
+        assert_eq!(
+            of_file[same], seen[same],
+            "{same} of the file are those that were installed"
+        );
+    }
+    assert!(
+        seen["limits"]["deadline_ms"].is_u64(),
+        "in force, and not just asked for: {}",
+        seen["limits"]
+    );
+    let upgrade = ["plugin", "upgrade", &file, "--dry-run"];
+    for arguments in [
+        &["plugin", "inspect", "product"][..],
+        &["plugin", "inspect", &file],
+        &upgrade,
+    ] {
+        let sheet = kernel.commerce(arguments).await;
+        assert_eq!(sheet.code, 0, "{sheet:?}");
+        for part in [
+            "digest ",
+            "rights",
+            "hosts",
+            "MiB of memory",
+            "/api/products/{id}",
+            "staff: ",
+            "tables",
+            "SQL",
+        ] {
+            assert!(sheet.stdout.contains(part), "{part:?} is missing:\n{}", sheet.stdout);
+        }
+        assert!(
+            !sheet.stdout.contains('{') || !sheet.stdout.trim_start().starts_with('{'),
+            "for people"
+        );
+    }
+    let products = &listed["items"].as_array().unwrap()[2];
+    assert_eq!(
+        (&products["state"], &products["rollback_to"]),
+        (&json!("enabled"), &json!(null))
+    );
 
     kernel
         .commerce(&["plugin", "disable", "product", "--store", "jakarta", "--json"])
         .await
         .json();
+    let state = kernel.commerce(&["plugin", "list", "--json"]).await.json()["items"][2]["state"].clone();
+    assert_eq!(state, "partial");
     jakarta
         .guest()
         .get("/api/products")
@@ -292,6 +371,16 @@ async fn a_plugin_is_inspected_configured_and_switched_per_store() {
     assert_eq!(other.json(), before);
     let wrong = [&settings[..], &["--set", r#"{"fallback": "free"}"#]].concat();
     assert!(refused(&kernel.commerce(&wrong).await, 1).contains("/fallback"));
+    let misspelt = [&settings[..], &["--set", r#"{"falback": []}"#]].concat();
+    let told = kernel.commerce(&misspelt).await;
+    assert!(
+        refused(&told, 1).contains("/falback") && told.stderr.contains("fallback"),
+        "{told:?}"
+    );
+    let schema = [&settings[..], &["--schema"]].concat();
+    assert!(kernel.commerce(&schema).await.json()["properties"]["fallback"].is_object());
+    let table = kernel.commerce(&settings[..5]).await.stdout;
+    assert!(table.contains("fallback") && table.contains("MEANING"), "{table}");
     let no_json = [&settings[..], &["--set", "{"]].concat();
     refused(&kernel.commerce(&no_json).await, 2);
 }
@@ -310,7 +399,14 @@ async fn migrations_and_health_can_be_read_while_the_kernel_runs() {
         json!({ "items": [] })
     );
     let health = kernel.commerce(&["doctor", "--json"]).await.json();
-    for check in ["configuration", "data folder", "kernel", "database"] {
+    for check in [
+        "configuration",
+        "data folder",
+        "kernel",
+        "database",
+        "database rights",
+        "master key",
+    ] {
         let finding = health["items"]
             .as_array()
             .unwrap()
@@ -340,6 +436,56 @@ async fn a_new_database_says_what_is_missing() {
     let doctor = run(&["doctor"]).await;
     assert_eq!(doctor.code, 1, "{doctor:?}");
     assert!(doctor.stdout.contains("commerce migrate up"), "{doctor:?}");
+}
+
+/// The command in a folder of which nothing is known yet.
+fn alone(folder: &std::path::Path, arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COMMERCE_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).args(arguments).output().unwrap()
+}
+
+/// The embedded database in it holds accounts.
+#[tokio::test]
+async fn a_new_data_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let empty = tempfile::tempdir().unwrap();
+    let made = alone(empty.path(), &["init"]);
+    assert!(made.status.success(), "{made:?}");
+    let mode = std::fs::metadata(empty.path().join(".commerce"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+/// A master key that is not the one the database was sealed with, or lost, is found before a start fails.
+#[tokio::test]
+async fn doctor_tells_a_wrong_master_key() {
+    let empty = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| alone(empty.path(), arguments);
+    assert!(run(&["init"]).status.success());
+    let finding = || {
+        let health: Value = serde_json::from_slice(&run(&["doctor", "--json"]).stdout).unwrap();
+        let items = health["items"].as_array().unwrap().clone();
+        items.into_iter().find(|item| item["check"] == "master key").unwrap()
+    };
+    assert_eq!(finding()["ok"], true);
+    let key = empty.path().join(".commerce/master.key");
+    std::fs::write(&key, "00".repeat(32)).unwrap();
+    let wrong = finding();
+    assert!(
+        wrong["ok"] == false && wrong["finding"].as_str().unwrap().contains("needed is"),
+        "{wrong}"
+    );
+    std::fs::remove_file(&key).unwrap();
+    let lost = finding();
+    assert!(
+        lost["ok"] == false && lost["finding"].as_str().unwrap().contains("COMMERCE_MASTER_KEY"),
+        "{lost}"
+    );
 }
 
 #[tokio::test]

@@ -8,41 +8,31 @@
 //!
 //! Owns `kernel.idempotency`.
 
-use std::collections::HashSet;
+mod in_flight;
+mod kept;
+mod name;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
-use parking_lot::Mutex;
+use http::Method;
+use http::header::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
+use self::in_flight::InFlight;
+pub use self::in_flight::KeysInFlight;
+use self::name::{Name, UNGUESSABLE};
 use super::answers::Answer;
-use super::openapi::is_proof;
 use super::problem::{Code, Problem};
 use super::routes::Route;
-use crate::caller::{Caller, CallerKind};
+use crate::caller::Caller;
 use crate::storage::sql::{KernelStatement, Row, Sql, SqlError, Time, args};
 
 pub(super) static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-static TRUE: HeaderValue = HeaderValue::from_static("true");
 
-/// Longer than any call may take: who holds a claim longer is dead.
-const LEASE: Duration = Duration::from_secs(180);
-
-/// Headers of an answer that are part of it; the pipeline adds the others each time.
-const KEPT_HEADERS: [&str; 8] = [
-    "content-type",
-    "location",
-    "etag",
-    "last-modified",
-    "link",
-    "content-language",
-    "content-disposition",
-    "retry-after",
-];
+/// How much longer than its deadline a call's claim holds: it may first wait for its turn and for a connection. Whoever
+/// holds one longer is dead.
+const GRACE: Duration = Duration::from_secs(120);
 
 const READ: &str = "select fingerprint, state, lease_until, status, headers, body, created_at from kernel.idempotency
      where store = $1 and caller = $2 and method = $3 and path = $4 and key = $5";
@@ -72,10 +62,6 @@ const FINISH: &str =
 const RELEASE: &str = "delete from kernel.idempotency
      where store = $1 and caller = $2 and method = $3 and path = $4 and key = $5 and state = 'running'";
 
-/// Keys whose requests run on this node.
-#[derive(Default)]
-pub struct KeysInFlight(Mutex<HashSet<[u8; 32]>>);
-
 /// One request with a key.
 pub(super) struct Keyed {
     name: Name,
@@ -84,15 +70,6 @@ pub(super) struct Keyed {
     /// Rows older than this have been forgotten.
     forgotten: Time,
     _in_flight: InFlight,
-}
-
-/// What a key belongs to, as the row's key.
-struct Name {
-    store: i64,
-    caller: String,
-    method: String,
-    path: String,
-    key: String,
 }
 
 /// What a key is found with before its request is carried out.
@@ -112,6 +89,8 @@ pub(super) struct Request<'a> {
     pub query: &'a str,
     pub headers: &'a HeaderMap,
     pub body: &'a [u8],
+    /// How long the call may run.
+    pub deadline: Duration,
 }
 
 /// The key, if the request has one.
@@ -139,13 +118,7 @@ pub(super) async fn begin(
     key: String,
     request: &Request<'_>,
 ) -> Result<Begun, Problem> {
-    let name = Name {
-        store: request.store,
-        caller: owner(request),
-        method: request.method.as_str().to_owned(),
-        path: request.path.to_owned(),
-        key,
-    };
+    let name = Name::of(request, key);
     let Some(guard) = InFlight::enter(in_flight, name.digest()) else {
         return Err(busy());
     };
@@ -157,7 +130,7 @@ pub(super) async fn begin(
         forgotten: earlier(now, keep),
         _in_flight: guard,
     };
-    if keyed.staged && keyed.claim(sql, now).await? {
+    if keyed.staged && keyed.claim(sql, now, request.deadline).await? {
         return Ok(Begun::Fresh(keyed));
     }
     match keyed.earlier_answer(sql, now).await? {
@@ -172,40 +145,14 @@ impl Keyed {
     /// What commits with the change. On a staged route it completes the claim instead.
     pub fn settlement(&self, answer: &Answer) -> KernelStatement {
         let status = i64::from(answer.status.as_u16());
-        let (headers, body) = (kept_headers(&answer.headers), answer.body.to_vec());
-        let Name {
-            store,
-            caller,
-            method,
-            path,
-            key,
-        } = &self.name;
+        let kept = args![status, kept::headers_text(&answer.headers), answer.body.to_vec()];
         if self.staged {
-            let args = args![
-                *store,
-                caller.clone(),
-                method.clone(),
-                path.clone(),
-                key.clone(),
-                status,
-                headers,
-                body
-            ];
-            return KernelStatement::new(FINISH, args);
+            return KernelStatement::new(FINISH, self.name.with(kept));
         }
-        let args = args![
-            *store,
-            caller.clone(),
-            method.clone(),
-            path.clone(),
-            key.clone(),
-            self.fingerprint.to_vec(),
-            status,
-            headers,
-            body,
-            Time::now(),
-            self.forgotten
-        ];
+        let [status, headers, body] = kept;
+        let row = args![self.fingerprint.to_vec(), Time::now(), self.forgotten];
+        let [fingerprint, now, forgotten] = row;
+        let args = self.name.with([fingerprint, status, headers, body, now, forgotten]);
         KernelStatement::new(RECORD, args).expecting(1)
     }
 
@@ -219,57 +166,24 @@ impl Keyed {
         if !self.staged {
             return;
         }
-        let Name {
-            store,
-            caller,
-            method,
-            path,
-            key,
-        } = &self.name;
-        let released = sql
-            .kernel()
-            .execute(RELEASE, &args![*store, caller, method, path, key])
-            .await;
+        let released = sql.kernel().execute(RELEASE, &self.name.with([])).await;
         if let Err(error) = released {
             tracing::warn!(%error, "an Idempotency-Key stays claimed until its lease ends");
         }
     }
 
-    async fn claim(&self, sql: &Sql, now: Time) -> Result<bool, Problem> {
-        let Name {
-            store,
-            caller,
-            method,
-            path,
-            key,
-        } = &self.name;
-        let lease = Time(now.0 + i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX));
-        let args = args![
-            *store,
-            caller,
-            method,
-            path,
-            key,
-            self.fingerprint.as_slice(),
-            lease,
+    async fn claim(&self, sql: &Sql, now: Time, deadline: Duration) -> Result<bool, Problem> {
+        let claim = args![
+            self.fingerprint.to_vec(),
+            later(now, deadline + GRACE),
             now,
             self.forgotten
         ];
-        Ok(sql.kernel().execute(CLAIM, &args).await? == 1)
+        Ok(sql.kernel().execute(CLAIM, &self.name.with(claim)).await? == 1)
     }
 
     async fn earlier_answer(&self, sql: &Sql, now: Time) -> Result<Option<Answer>, Problem> {
-        let Name {
-            store,
-            caller,
-            method,
-            path,
-            key,
-        } = &self.name;
-        let row = sql
-            .kernel()
-            .fetch_optional(READ, &args![*store, caller, method, path, key])
-            .await?;
+        let row = sql.kernel().fetch_optional(READ, &self.name.with([])).await?;
         let Some(row) = row else { return Ok(None) };
         self.read(&row, now)?
     }
@@ -287,36 +201,17 @@ impl Keyed {
         if running {
             return Ok(Err(busy()));
         }
-        let status = StatusCode::from_u16(u16::try_from(row.get::<i64>(3)?).unwrap_or(200)).unwrap_or(StatusCode::OK);
-        let mut answer = Answer::empty(status);
-        read_headers(&row.get::<String>(4)?, &mut answer.headers);
-        answer.headers.insert(&REPLAYED, TRUE.clone());
-        answer.body = Bytes::from(row.get::<Vec<u8>>(5)?);
-        Ok(Ok(Some(answer)))
+        if self.name.guessable {
+            return Ok(Err(Problem::new(
+                Code::IdempotencyKeyReused,
+                format!(
+                    "This was done before and is not done again. Its answer comes again to who signs in, shows the token that \
+                     the route takes, or uses a random key of {UNGUESSABLE} characters or more."
+                ),
+            )));
+        }
+        Ok(Ok(Some(kept::answer_of(row, 3)?)))
     }
-}
-
-/// Whose key it is. For somebody who is not signed in but holds a proof that the route asks for, it is the proof: a phone that
-/// changes its network in the middle of a change must not make it twice. Otherwise the address keeps strangers apart.
-fn owner(request: &Request<'_>) -> String {
-    let proofs: Vec<_> = request
-        .route
-        .headers
-        .iter()
-        .filter(|name| is_proof(name.as_str()))
-        .filter_map(|name| Some((name, request.headers.get(name)?)))
-        .collect();
-    if request.caller.kind != CallerKind::Anonymous || proofs.is_empty() {
-        return request.caller.identity.clone();
-    }
-    let mut digest = Sha256::new();
-    for (name, value) in proofs {
-        digest.update(name.as_str());
-        digest.update([0]);
-        digest.update(value.as_bytes());
-        digest.update([0]);
-    }
-    format!("proof:{}", hex::encode(digest.finalize()))
 }
 
 fn fingerprint(request: &Request<'_>) -> [u8; 32] {
@@ -331,54 +226,10 @@ fn busy() -> Problem {
     Problem::from(Code::RequestInFlight).retry_after(1)
 }
 
+fn later(now: Time, by: Duration) -> Time {
+    Time(now.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+}
+
 fn earlier(now: Time, by: Duration) -> Time {
     Time(now.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
-}
-
-fn kept_headers(headers: &HeaderMap) -> String {
-    let kept = KEPT_HEADERS
-        .iter()
-        .filter_map(|name| Some((*name, headers.get(*name)?.to_str().ok()?)));
-    serde_json::to_string(&kept.collect::<Vec<_>>()).unwrap_or_else(|_| "[]".to_owned())
-}
-
-fn read_headers(text: &str, headers: &mut HeaderMap) {
-    let kept: Vec<(String, String)> = serde_json::from_str(text).unwrap_or_default();
-    for (name, value) in kept {
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value)) {
-            headers.insert(name, value);
-        }
-    }
-}
-
-impl Name {
-    fn digest(&self) -> [u8; 32] {
-        let mut digest = Sha256::new();
-        digest.update(self.store.to_be_bytes());
-        for part in [&self.caller, &self.method, &self.path, &self.key] {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
-        }
-        digest.finalize().into()
-    }
-}
-
-struct InFlight {
-    keys: Arc<KeysInFlight>,
-    digest: [u8; 32],
-}
-
-impl InFlight {
-    fn enter(keys: &Arc<KeysInFlight>, digest: [u8; 32]) -> Option<Self> {
-        keys.0.lock().insert(digest).then(|| Self {
-            keys: keys.clone(),
-            digest,
-        })
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.keys.0.lock().remove(&self.digest);
-    }
 }
