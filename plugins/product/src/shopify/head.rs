@@ -5,14 +5,13 @@ use commerce_sdk::import::Row;
 use super::cells::{Cells, is_longer};
 use super::columns::{Columns, Field};
 use super::{Head, Remarks};
-use crate::input::{distinct_tags, some_text};
+use crate::input::{distinct_tags, long_tag, some_text};
 use crate::model::Status;
 
 const LONGEST_TITLE: usize = 255;
 const LONGEST_NAME: usize = 255;
 const LONGEST_SEO_DESCRIPTION: usize = 1_000;
 const LONGEST_OPTION_NAME: usize = 100;
-const LONGEST_TAG: usize = 100;
 
 /// From the first row with a title; none has one where the rows only add to a product.
 pub fn of(columns: &Columns, rows: &[Row], remarks: &mut Remarks) -> Result<Option<Head>, String> {
@@ -76,12 +75,11 @@ fn has_no_choice(cells: Cells<'_>, rows: &[Row], names: &[String]) -> bool {
 fn tags(cells: Cells<'_>, remarks: &mut Remarks) -> Vec<String> {
     let mut tags = distinct_tags(cells.get(Field::Tags).split(',').map(str::to_owned));
     tags.retain(|tag| {
-        let kept = !is_longer(tag, LONGEST_TAG);
-        if !kept {
-            let message = format!("a tag is longer than {LONGEST_TAG} characters and was left out");
-            remarks.warn(cells.row.line, message);
+        let long = long_tag(tag);
+        if let Some(why) = &long {
+            remarks.warn(cells.row.line, format!("a tag {why} and was left out"));
         }
-        kept
+        long.is_none()
     });
     tags
 }

@@ -21,7 +21,7 @@ use commerce_sdk::import::{Batch, Row};
 use commerce_sdk::money::Currency;
 use sha2::{Digest, Sha256};
 
-use crate::model::{Policy, Status, option_key};
+use crate::model::{Policy, Status, same_options};
 
 use cells::Cells;
 use columns::{Columns, Field};
@@ -149,7 +149,7 @@ fn product(columns: &Columns, rows: &[Row], priced_in: PricedIn, remarks: &mut R
     };
     for row in rows.iter().filter(|row| columns.is_variant(row)) {
         match variant::of(Cells { columns, row }, options, priced_in, remarks) {
-            Ok(variant) => match same_options(&product.variants, &variant) {
+            Ok(variant) => match taken_by(&product.variants, &variant) {
                 Some(line) => remarks.wrong(row.line, format!("has the same option values as line {line}")),
                 None => product.variants.push(variant),
             },
@@ -189,11 +189,11 @@ fn images(columns: &Columns, rows: &[Row], remarks: &mut Remarks) -> Vec<Image> 
 
 const LONGEST_ALT: usize = 500;
 
-fn same_options(variants: &[ImportedVariant], variant: &ImportedVariant) -> Option<u64> {
-    let key = option_key(&variant.option_values);
+/// The line that has the same option values.
+fn taken_by(variants: &[ImportedVariant], variant: &ImportedVariant) -> Option<u64> {
     variants
         .iter()
-        .find(|other| option_key(&other.option_values) == key)
+        .find(|other| same_options(&other.option_values, &variant.option_values))
         .map(|other| other.line)
 }
 

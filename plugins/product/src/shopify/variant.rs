@@ -3,13 +3,10 @@
 use super::cells::{Cells, is_longer};
 use super::columns::Field;
 use super::{ImportedVariant, PricedIn, Remarks};
-use crate::input::some_text;
+use crate::input::{long_option, long_sku, some_text};
 use crate::model::Policy;
 use crate::prices::parse_price;
 
-/// Bytes: a SKU stands in an index.
-const LONGEST_SKU: usize = 255;
-const LONGEST_OPTION: usize = 255;
 const LONGEST_BARCODE: usize = 255;
 
 pub fn of(
@@ -49,8 +46,8 @@ pub fn of(
 
 fn sku(cells: Cells<'_>) -> Result<Option<String>, String> {
     let sku = unquoted(cells.get(Field::Sku));
-    if sku.len() > LONGEST_SKU {
-        return Err(format!("SKU is longer than {LONGEST_SKU} bytes"));
+    if let Some(why) = long_sku(sku) {
+        return Err(format!("SKU {why}"));
     }
     Ok(some_text(Some(sku.to_owned())))
 }
@@ -58,8 +55,8 @@ fn sku(cells: Cells<'_>) -> Result<Option<String>, String> {
 fn option_values(cells: Cells<'_>, options: usize) -> Result<Vec<String>, String> {
     let values = (0..options).map(|option| cells.get(Field::OptionValue(option)).to_owned());
     let values: Vec<String> = values.collect();
-    if values.iter().any(|value| is_longer(value, LONGEST_OPTION)) {
-        return Err(format!("option value is longer than {LONGEST_OPTION} characters"));
+    if let Some(why) = values.iter().find_map(|value| long_option(value)) {
+        return Err(format!("option value {why}"));
     }
     Ok(values)
 }
