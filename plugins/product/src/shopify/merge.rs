@@ -42,7 +42,9 @@ pub fn merge(
     let adds_only = imported.head.is_none();
     let mut product = match (existing, &imported.head) {
         (Some(existing), _) => existing.clone(),
-        (None, Some(_)) if imported.variants.is_empty() => return Err("has no variant that can be imported"),
+        (None, Some(_)) if imported.variants.is_empty() => {
+            return Err("has no variant: none of its rows has a price, a SKU or option values");
+        }
         (None, Some(_)) => blank(&imported.handle, now, new_id),
         (None, None) => return Err("has no title, and no product of this handle came before"),
     };
