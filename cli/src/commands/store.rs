@@ -28,6 +28,13 @@ pub enum Command {
     /// Serve a suspended store again.
     #[command(after_help = "Example: commerce store resume jakarta")]
     Resume { store: String },
+    /// Let a store have prices in one more currency.
+    #[command(after_help = "Example: commerce store add-currency jakarta USD")]
+    AddCurrency {
+        store: String,
+        /// ISO 4217.
+        currency: String,
+    },
     /// Remove a store and all of its rows, in every plugin.
     #[command(after_help = "Example: commerce store delete jakarta --yes")]
     Delete {
@@ -94,6 +101,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Show { store } => StoreRequest::Show { store },
         Command::Suspend { store } => StoreRequest::Suspend { store },
         Command::Resume { store } => StoreRequest::Resume { store },
+        Command::AddCurrency { store, currency } => StoreRequest::AddCurrency { store, currency },
         Command::Delete { store, yes } => {
             output.confirm(&format!("Removing store {store} with all of its data"), yes)?;
             StoreRequest::Delete { store }

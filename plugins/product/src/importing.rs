@@ -1,16 +1,18 @@
 //! `commerce import products --format shopify FILE`: lays a file's products over the store's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use commerce_sdk::import::{Batch, Report, RowError};
+use commerce_sdk::import::{Batch, Report};
+use commerce_sdk::money::Currency;
 use commerce_sdk::prelude::*;
 use commerce_sdk::store::Store;
+use serde_json::Value;
 
 use crate::load;
 use crate::model::Product;
 use crate::prices::usual_exponent;
 use crate::save::{Change, Origin, save};
-use crate::shopify::{self, PricedIn};
+use crate::shopify::{self, Imported, PricedIn, Remarks};
 use crate::stock::{self, Kind};
 
 /// Reads a piece of a Shopify product export
@@ -21,54 +23,48 @@ pub fn import_shopify(batch: Batch) -> Result<Report, Problem> {
     let store = store()?;
     let priced_in = priced_in(&batch, &store)?;
     let read = shopify::read(&batch, priced_in).map_err(|why| Problem::unprocessable("invalid_file", why))?;
+    let existing = existing(&read.products)?;
+    let mut import = Import {
+        existing: &existing,
+        merged: Vec::with_capacity(read.products.len()),
+        unchanged: BTreeSet::new(),
+        lines: BTreeMap::new(),
+        recounted: Vec::new(),
+        remarks: read.remarks,
+    };
+    let now = clock::now();
+    for product in read.products {
+        import.lay(product, priced_in, now);
+    }
+    let Import {
+        mut merged,
+        lines,
+        recounted,
+        unchanged,
+        mut remarks,
+        ..
+    } = import;
+    let owners = sku_owners(&merged)?;
+    shopify::claim_skus(&mut merged, &owners, &lines, &mut remarks);
+
     let mut report = Report {
         consumed: read.consumed,
-        errors: read.errors,
         ..Report::default()
     };
-    let existing = existing(&read.products)?;
-    let now = clock::now();
-    let mut new_id = |prefix: &'static str| ids::new(prefix);
-
-    // One product may come in two runs of rows: the second is laid over what the first made.
-    let mut merged: Vec<Product> = Vec::with_capacity(read.products.len());
-    let mut recounted = Vec::new();
-    for product in read.products {
-        let slug = shopify::slug_of(&product.handle);
-        let known = merged.iter().position(|known| known.slug == slug);
-        let before = known.map(|at| &merged[at]).or_else(|| existing.get(&slug));
-        if product.head.is_some() && before.is_some_and(|before| before.import_digest.as_ref() == Some(&product.digest))
-        {
-            report.unchanged += 1;
-            continue;
-        }
-        match shopify::merge(before, product, priced_in, now, &mut new_id) {
-            Ok(laid) => {
-                recounted.extend(
-                    laid.recounted
-                        .into_iter()
-                        .filter(|(variant, _)| is_stored(&existing, &slug, variant)),
-                );
-                match known {
-                    Some(at) => merged[at] = laid.product,
-                    None => merged.push(laid.product),
-                }
-            }
-            Err(error) => report.errors.push(error),
-        }
-    }
-    let owners = sku_owners(&merged)?;
-    shopify::claim_skus(&mut merged, &owners);
-
     let mut changes = Vec::with_capacity(merged.len());
     for after in merged {
         let before = existing.get(&after.slug).cloned();
-        match before {
+        match &before {
+            Some(before) if is_same(before, &after, &recounted) => {
+                report.unchanged += 1;
+                continue;
+            }
             Some(_) => report.updated += 1,
             None => report.created += 1,
         }
         changes.push(Change { before, after });
     }
+    report.unchanged += unchanged.len();
     let origin = Origin {
         actor: "import",
         kind: Kind::Import,
@@ -76,12 +72,72 @@ pub fn import_shopify(batch: Batch) -> Result<Report, Problem> {
     };
     save(&changes, store.currency, &origin)?;
     stock::recount(&recounted, &origin)?;
-    report.errors.sort_by_key(|error: &RowError| error.line);
+    report.errors = remarks.errors;
+    report.warnings = remarks.warnings;
     Ok(report)
 }
 
+/// What becomes of the products of one piece of a file.
+struct Import<'a> {
+    /// What the store has, by slug.
+    existing: &'a BTreeMap<String, Product>,
+    merged: Vec<Product>,
+    /// Slugs of products that the file has nothing new of.
+    unchanged: BTreeSet<String>,
+    /// The line of each variant, by its id.
+    lines: BTreeMap<String, u64>,
+    recounted: Vec<(String, i64)>,
+    remarks: Remarks,
+}
+
+impl Import<'_> {
+    /// One product may come in two runs of rows: the second is laid over what the first made.
+    fn lay(&mut self, product: Imported, priced_in: PricedIn, now: Timestamp) {
+        let slug = shopify::slug_of(&product.handle);
+        let known = self.merged.iter().position(|known| known.slug == slug);
+        let before = known.map(|at| &self.merged[at]).or_else(|| self.existing.get(&slug));
+        let is_read_before = before.is_some_and(|before| before.import_digest.as_ref() == Some(&product.digest));
+        if product.head.is_some() && is_read_before {
+            if known.is_none() {
+                self.unchanged.insert(slug);
+            }
+            return;
+        }
+        let rows = product.lines.clone();
+        let laid = match shopify::merge(before, product, priced_in, now, &mut |prefix| ids::new(prefix)) {
+            Ok(laid) => laid,
+            Err(why) => return self.remarks.refuse(&rows, why),
+        };
+        // A variant that this import makes gets its count when it is saved.
+        let stored = |variant: &str| {
+            let product = self.existing.get(&slug);
+            product.is_some_and(|product| product.variants.iter().any(|known| known.id == variant))
+        };
+        self.recounted
+            .extend(laid.recounted.into_iter().filter(|(variant, _)| stored(variant)));
+        self.lines.extend(laid.lines);
+        match known {
+            Some(at) => self.merged[at] = laid.product,
+            None => self.merged.push(laid.product),
+        }
+        self.unchanged.remove(&slug);
+    }
+}
+
+fn is_same(before: &Product, after: &Product, recounted: &[(String, i64)]) -> bool {
+    let touched = Product {
+        updated_at: after.updated_at,
+        ..before.clone()
+    };
+    touched == *after
+        && before
+            .variants
+            .iter()
+            .all(|variant| recounted.iter().all(|(id, _)| *id != variant.id))
+}
+
 fn priced_in(batch: &Batch, store: &Store) -> Result<PricedIn, Problem> {
-    let currency = match batch.option("currency") {
+    let currency: Currency = match batch.option("currency") {
         None => store.currency,
         Some(code) => code.parse().map_err(|_| {
             Problem::unprocessable(
@@ -90,9 +146,18 @@ fn priced_in(batch: &Batch, store: &Store) -> Result<PricedIn, Problem> {
             )
         })?,
     };
-    let exponent = store
-        .exponent(currency)
-        .unwrap_or_else(|| usual_exponent(currency.as_str()));
+    // A trial may come before the store gets the currency; prices that nobody could buy at are never kept.
+    let trial = batch.options.get("dry_run").and_then(Value::as_bool).unwrap_or(false);
+    let exponent = match store.exponent(currency) {
+        Some(exponent) => exponent,
+        None if trial => usual_exponent(currency.as_str()),
+        None => {
+            return Err(Problem::unprocessable(
+                "unknown_currency",
+                format!("{currency} is not a currency of this store."),
+            ));
+        }
+    };
     Ok(PricedIn { currency, exponent })
 }
 
@@ -126,11 +191,4 @@ pub fn sku_owners(products: &[Product]) -> Result<BTreeMap<String, String>, Prob
     )
     .all::<(String, String)>()?;
     Ok(owners.into_iter().collect())
-}
-
-/// A variant that this import makes gets its count when it is saved.
-fn is_stored(existing: &BTreeMap<String, Product>, slug: &str, variant: &str) -> bool {
-    existing
-        .get(slug)
-        .is_some_and(|product| product.variants.iter().any(|known| known.id == variant))
 }

@@ -4,12 +4,14 @@ mod table;
 
 use std::path::PathBuf;
 
-use commerce_kernel::control::{DataRequest, Request};
+use clap::builder::TypedValueParser;
+use commerce_kernel::control::{DataRequest, Request, StoreRequest};
 use serde_json::{Value, json};
 
 use crate::Context;
 use crate::desk::Desk;
 use crate::exit::{Exit, Failure};
+use crate::output::Output;
 use table::Table;
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -33,8 +35,8 @@ pub struct Args {
     /// The store's slug; may be left out where there is only one store.
     #[arg(long)]
     store: Option<String>,
-    /// The currency of the file's amounts; the store's default without it.
-    #[arg(long)]
+    /// The currency of the file's amounts; the store's default without it. A store that lacks it gets it.
+    #[arg(long, value_name = "CODE", value_parser = clap::builder::StringValueParser::new().map(|code| code.to_uppercase()))]
     currency: Option<String>,
     #[arg(long, value_enum, default_value = "skip")]
     on_error: OnError,
@@ -82,39 +84,23 @@ struct Outcome {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let table = Table::open(&args.file)?;
-    let total = table.body().count() as u64;
     let mut desk = Desk::open(context).await?;
     let store = match &args.store {
         Some(store) => store.clone(),
         None => desk.only_store().await?,
     };
-    let pass = async |desk: &mut Desk, dry_run: bool| {
-        let step = if dry_run {
-            format!("checking {}", args.resource)
-        } else {
-            format!("importing {}", args.resource)
-        };
-        let bar = context.output.progress(&step, Some(total));
-        let mut report = Report {
-            dry_run,
-            ..Report::default()
-        };
-        let ended = import(desk, &args, &store, &table, &mut report, |rows| bar.set_position(rows)).await;
-        bar.finish_and_clear();
-        report.settle();
-        (report, ended)
+    let import = Import {
+        args,
+        table,
+        store,
+        output: context.output,
     };
-    let checked = match args.dry_run || args.on_error == OnError::Stop {
-        true => Some(pass(&mut desk, true).await),
-        false => None,
-    };
-    let (report, ended) = match checked {
-        Some((report, ended)) if args.dry_run || ended.is_err() || !report.errors.is_empty() => (report, ended),
-        _ => pass(&mut desk, false).await,
-    };
-    print(&report, context);
+    let (report, ended) = import.carry_out(&mut desk).await;
+    if ended.is_ok() || report.rows > 0 {
+        print(&report, context);
+    }
     ended?;
-    let stopped = args.on_error == OnError::Stop;
+    let stopped = report.dry_run && import.args.on_error == OnError::Stop;
     match (report.errors.is_empty(), stopped) {
         (true, _) => Ok(Exit::Ok),
         (false, true) => Err(
@@ -125,74 +111,126 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-/// `report` has what was done, however this ends.
-async fn import(
-    desk: &mut Desk,
-    args: &Args,
-    store: &str,
-    table: &Table,
-    report: &mut Report,
-    on_rows: impl Fn(u64),
-) -> Result<(), Failure> {
-    let mut rows = table.body();
-    // Those that came back come again, with more behind them.
-    let mut waiting: Vec<Value> = Vec::new();
-    loop {
-        let mut last = true;
-        let (mut taken, mut bytes) = (0, 0);
-        for row in rows.by_ref() {
-            match row.fields {
-                Ok(fields) => {
-                    bytes += fields.iter().map(String::len).sum::<usize>();
-                    waiting.push(json!({ "line": row.line, "fields": fields }));
-                }
-                Err(message) => report.errors.push(Remark {
-                    line: row.line,
-                    message,
-                }),
-            }
-            taken += 1;
-            if taken == ROWS_AT_A_TIME || bytes >= BYTES_AT_A_TIME {
-                last = false;
-                break;
+struct Import {
+    args: Args,
+    table: Table,
+    store: String,
+    output: Output,
+}
+
+impl Import {
+    /// A report tells what was done, however it ended.
+    async fn carry_out(&self, desk: &mut Desk) -> (Report, Result<(), Failure>) {
+        if self.args.dry_run || self.args.on_error == OnError::Stop {
+            let (report, ended) = self.pass(desk, true).await;
+            if self.args.dry_run || ended.is_err() || !report.errors.is_empty() {
+                return (report, ended);
             }
         }
-        let payload = json!({
-            "header": table.header,
-            "rows": waiting,
-            "last": last,
-            "options": { "currency": args.currency, "dry_run": report.dry_run },
-        });
-        let request = DataRequest::Import {
-            store: store.to_owned(),
-            resource: args.resource.clone(),
-            format: args.format.clone(),
-            payload,
+        match self.add_currency(desk).await {
+            Ok(()) => self.pass(desk, false).await,
+            Err(failure) => (Report::default(), Err(failure)),
+        }
+    }
+
+    /// The operator says what currency the amounts are in: a store that has it not yet gets it, so that what is imported
+    /// can be sold. Nothing changes where the file is not of this format at all.
+    async fn add_currency(&self, desk: &mut Desk) -> Result<(), Failure> {
+        let Some(currency) = self.args.currency.clone() else {
+            return Ok(());
         };
-        let answer = desk
-            .carry_out(Request::Data(request))
-            .await
-            .map_err(|failure| match report.rows {
+        let store = self.store.clone();
+        let show = StoreRequest::Show { store: store.clone() };
+        let shown = desk.carry_out(Request::Store(show)).await?;
+        let mut known = shown["currencies"].as_array().into_iter().flatten();
+        if known.any(|known| known["code"] == *currency) {
+            return Ok(());
+        }
+        desk.carry_out(self.batch(&[], false, true)).await?;
+        self.output
+            .note(&format!("{currency} becomes a currency of store {store}"));
+        let add = StoreRequest::AddCurrency { store, currency };
+        desk.carry_out(Request::Store(add)).await?;
+        Ok(())
+    }
+
+    async fn pass(&self, desk: &mut Desk, dry_run: bool) -> (Report, Result<(), Failure>) {
+        let doing = if dry_run { "checking" } else { "importing" };
+        let total = self.table.body().count() as u64;
+        let bar = self
+            .output
+            .progress(&format!("{doing} {}", self.args.resource), Some(total));
+        let mut report = Report {
+            dry_run,
+            ..Report::default()
+        };
+        let ended = self.all_rows(desk, &mut report, |rows| bar.set_position(rows)).await;
+        bar.finish_and_clear();
+        report.settle();
+        (report, ended)
+    }
+
+    async fn all_rows(&self, desk: &mut Desk, report: &mut Report, on_rows: impl Fn(u64)) -> Result<(), Failure> {
+        let mut rows = self.table.body();
+        // Those that came back come again, with more behind them.
+        let mut waiting: Vec<Value> = Vec::new();
+        loop {
+            let mut last = true;
+            let (mut taken, mut bytes) = (0, 0);
+            for row in rows.by_ref() {
+                match row.fields {
+                    Ok(fields) => {
+                        bytes += fields.iter().map(String::len).sum::<usize>();
+                        waiting.push(json!({ "line": row.line, "fields": fields }));
+                    }
+                    Err(message) => report.errors.push(Remark {
+                        line: row.line,
+                        message,
+                    }),
+                }
+                taken += 1;
+                if taken == ROWS_AT_A_TIME || bytes >= BYTES_AT_A_TIME {
+                    last = false;
+                    break;
+                }
+            }
+            let answer = desk.carry_out(self.batch(&waiting, last, report.dry_run)).await;
+            let answer = answer.map_err(|failure| match report.rows {
                 0 => failure,
                 rows => interrupted(failure, rows),
             })?;
-        let outcome: Outcome = serde_json::from_value(answer).map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("the plugin's answer is no report of an import: {error}"),
-            )
-        })?;
-        waiting.drain(..outcome.consumed.min(waiting.len()));
-        report.rows += taken as u64;
-        report.created += outcome.created;
-        report.updated += outcome.updated;
-        report.unchanged += outcome.unchanged;
-        report.errors.extend(outcome.errors);
-        report.warnings.extend(outcome.warnings);
-        on_rows(report.rows);
-        if last {
-            return Ok(());
+            let outcome: Outcome = serde_json::from_value(answer).map_err(|error| {
+                Failure::new(
+                    Exit::Failed,
+                    format!("the plugin's answer is no report of an import: {error}"),
+                )
+            })?;
+            waiting.drain(..outcome.consumed.min(waiting.len()));
+            report.rows += taken as u64;
+            report.created += outcome.created;
+            report.updated += outcome.updated;
+            report.unchanged += outcome.unchanged;
+            report.errors.extend(outcome.errors);
+            report.warnings.extend(outcome.warnings);
+            on_rows(report.rows);
+            if last {
+                return Ok(());
+            }
         }
+    }
+
+    fn batch(&self, rows: &[Value], last: bool, dry_run: bool) -> Request {
+        Request::Data(DataRequest::Import {
+            store: self.store.clone(),
+            resource: self.args.resource.clone(),
+            format: self.args.format.clone(),
+            payload: json!({
+                "header": self.table.header,
+                "rows": rows,
+                "last": last,
+                "options": { "currency": self.args.currency, "dry_run": dry_run },
+            }),
+        })
     }
 }
 

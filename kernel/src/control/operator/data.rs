@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::{Operator, Tell};
 use crate::control::Progress;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::Problem;
 use crate::plugins::Plugin;
 use crate::storage::sql::Mode;
-use crate::stores::{Store, currencies};
+use crate::stores::Store;
 
 /// How many items of a demonstration one unit of work makes: few at first, while the planner knows nothing of the tables.
 const FIRST_SEED_BATCH: u64 = 10;
@@ -78,10 +78,6 @@ impl Operator {
             ))
         })?;
         let trial = payload["options"]["dry_run"].as_bool().unwrap_or(false);
-        let store = match payload["options"]["currency"].as_str() {
-            Some(currency) => self.with_currency(store, currency, trial).await?,
-            None => store,
-        };
         let last = payload["last"].as_bool().unwrap_or(false);
         let answer = self.call(store.clone(), &plugin, &function, payload, !trial).await?;
         if !trial {
@@ -89,24 +85,6 @@ impl Operator {
             self.tell_planner(&plugin, batches, last).await;
         }
         Ok(answer)
-    }
-
-    /// Prices in a currency that the store does not have could be shown and not sold: the operator who names one for a file
-    /// gives it to the store. A trial run sees the store as it would be.
-    async fn with_currency(&self, store: Arc<Store>, code: &str, trial: bool) -> Result<Arc<Store>, Problem> {
-        let currency = currencies::find(&code.to_uppercase()).ok_or_else(|| {
-            let detail = format!("{code} is no currency code of ISO 4217, such as USD.");
-            Problem::new(Code::InvalidBody, detail)
-        })?;
-        if store.currencies.contains(&currency) {
-            return Ok(store);
-        }
-        if trial {
-            let mut with = Store::clone(&store);
-            with.currencies.push(currency);
-            return Ok(Arc::new(with));
-        }
-        self.kernel.stores.add_currency(&store, currency).await
     }
 
     /// Tables that have grown many times over since the planner last looked are read from end to end. Told when the number

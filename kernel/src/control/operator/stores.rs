@@ -27,6 +27,11 @@ pub enum StoreRequest {
     Resume {
         store: String,
     },
+    /// One more currency that the store has prices in. Answers the store.
+    AddCurrency {
+        store: String,
+        currency: String,
+    },
     /// Removes all rows of the store, in every plugin. Answers `{id, slug, removed: {table: rows}}`.
     Delete {
         store: String,
@@ -62,6 +67,10 @@ impl Operator {
             }
             StoreRequest::Resume { store } => {
                 stores.resume(&*self.store(&store)?).await?;
+                Ok(self.store(&store)?.to_json())
+            }
+            StoreRequest::AddCurrency { store, currency } => {
+                stores.add_currency(&*self.store(&store)?, &currency).await?;
                 Ok(self.store(&store)?.to_json())
             }
             StoreRequest::Delete { store } => self.delete_store(&store).await,

@@ -25,6 +25,7 @@ pub enum Field {
     Taxable,
     Barcode,
     ImageUrl,
+    ImagePosition,
     ImageAlt,
     VariantImage,
     SeoTitle,
@@ -37,7 +38,15 @@ const NAMES: &[(Field, &[&str])] = &[
     (Field::Title, &["title"]),
     (Field::Body, &["body (html)", "body html", "description"]),
     (Field::Vendor, &["vendor"]),
-    (Field::Type, &["type", "custom product type", "standard product type"]),
+    (
+        Field::Type,
+        &[
+            "type",
+            "custom product type",
+            "standard product type",
+            "standardized product type",
+        ],
+    ),
     (Field::Tags, &["tags"]),
     (Field::Published, &["published", "published on online store"]),
     (Field::Status, &["status"]),
@@ -64,6 +73,7 @@ const NAMES: &[(Field, &[&str])] = &[
     (Field::Taxable, &["variant taxable", "charge tax"]),
     (Field::Barcode, &["variant barcode", "barcode"]),
     (Field::ImageUrl, &["image src", "product image url"]),
+    (Field::ImagePosition, &["image position"]),
     (Field::ImageAlt, &["image alt text"]),
     (Field::VariantImage, &["variant image", "variant image url"]),
     (Field::SeoTitle, &["seo title"]),
@@ -92,7 +102,8 @@ impl Columns {
         ] {
             if columns.place(field).is_none() {
                 return Err(format!(
-                    "The file has no column {name:?}: it is no product export of Shopify."
+                    "The file has no column {name:?}: it is no product export of Shopify. Its first line has: {}.",
+                    shown(&header)
                 ));
             }
         }
@@ -129,4 +140,15 @@ impl Columns {
         let at = NAMES.iter().position(|(known, _)| *known == field)?;
         self.0[at]
     }
+}
+
+/// The first of them, so that an operator sees what the file was taken for.
+fn shown(header: &[String]) -> String {
+    let names: Vec<String> = header
+        .iter()
+        .take(5)
+        .map(|name| name.chars().take(40).collect())
+        .collect();
+    let more = if header.len() > names.len() { ", …" } else { "" };
+    names.join(", ") + more
 }

@@ -5,17 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use commerce_sdk::import::RowError;
 use commerce_sdk::timestamp::Timestamp;
 use serde_json::Map;
 
-use super::{Head, Imported, ImportedVariant, PricedIn};
+use super::{Head, Imported, ImportedVariant, PricedIn, Remarks};
 use crate::input::MOST_VARIANTS;
 use crate::model::{Media, Price, Product, ProductOption, Status, Stock, Variant, same_options, variant_title};
 use crate::{html, slug};
 
 pub struct Merged {
     pub product: Product,
+    /// Which variant each line became.
+    pub lines: Vec<(String, u64)>,
     /// Variant id and difference, where the file counts other than the store does.
     pub recounted: Vec<(String, i64)>,
 }
@@ -37,17 +38,15 @@ pub fn merge(
     priced_in: PricedIn,
     now: Timestamp,
     new_id: &mut dyn FnMut(&'static str) -> String,
-) -> Result<Merged, RowError> {
-    let line = imported.line;
-    let refuse = |message: &str| RowError {
-        line,
-        message: message.to_owned(),
-    };
+) -> Result<Merged, &'static str> {
+    let adds_only = imported.head.is_none();
     let mut product = match (existing, &imported.head) {
         (Some(existing), _) => existing.clone(),
-        (None, Some(_)) if imported.variants.is_empty() => return Err(refuse("has no variant that can be imported")),
+        (None, Some(_)) if imported.variants.is_empty() => {
+            return Err("has no variant: none of its rows has a price, a SKU or option values");
+        }
         (None, Some(_)) => blank(&imported.handle, now, new_id),
-        (None, None) => return Err(refuse("has no title, and no product of this handle came before")),
+        (None, None) => return Err("has no title, and no product of this handle came before"),
     };
     if let Some(head) = imported.head {
         lay_head(&mut product, head, imported.digest);
@@ -65,11 +64,17 @@ pub fn merge(
     product
         .media
         .retain(|media| images.iter().all(|image| image.url != media.url));
-    images.append(&mut product.media);
-    product.media = images;
+    // A product is shown by the first image of its head's rows.
+    if adds_only {
+        product.media.append(&mut images);
+    } else {
+        images.append(&mut product.media);
+        product.media = images;
+    }
 
-    let mut recounted = Vec::new();
+    let (mut recounted, mut lines) = (Vec::new(), Vec::new());
     for variant in imported.variants {
+        let line = variant.line;
         match find(&product, &variant) {
             Some(at) => {
                 let known = &mut product.variants[at];
@@ -77,6 +82,7 @@ pub fn merge(
                 if difference != 0 {
                     recounted.push((known.id.clone(), difference));
                 }
+                lines.push((known.id.clone(), line));
                 lay_variant(known, variant, priced_in);
             }
             None => {
@@ -86,34 +92,52 @@ pub fn merge(
                     .map(|variant| variant.position + 1)
                     .max()
                     .unwrap_or(0);
-                product
-                    .variants
-                    .push(new_variant(variant, position, priced_in, now, new_id));
+                let new = new_variant(variant, position, priced_in, now, new_id);
+                lines.push((new.id.clone(), line));
+                product.variants.push(new);
             }
         }
     }
     if product.variants.len() > MOST_VARIANTS {
-        return Err(refuse("has more variants than a product can have"));
+        return Err("has more variants than a product can have");
     }
     if product
         .variants
         .iter()
         .any(|variant| variant.option_values.len() != product.options.len())
     {
-        return Err(refuse("has other options than the variants this product has already"));
+        return Err("has other options than the variants this product has already");
     }
     product.collect_option_values();
     product.updated_at = now;
-    Ok(Merged { product, recounted })
+    Ok(Merged {
+        product,
+        lines,
+        recounted,
+    })
 }
 
-/// Gives each SKU to one variant: the one that has it in the store, or else the first of these products.
-pub fn claim_skus(products: &mut [Product], owners: &BTreeMap<String, String>) {
+/// Gives each SKU to one variant: the one that has it in the store, or else the first of these products. The others keep
+/// it as it was written, and those of this file (`lines`, by their ids) are named.
+pub fn claim_skus(
+    products: &mut [Product],
+    owners: &BTreeMap<String, String>,
+    lines: &BTreeMap<String, u64>,
+    remarks: &mut Remarks,
+) {
     let mut owners = owners.clone();
     for variant in products.iter_mut().flat_map(|product| &mut product.variants) {
         let Some(sku) = &variant.sku else { continue };
         let owner = owners.entry(sku.clone()).or_insert_with(|| variant.id.clone());
         variant.owns_sku = *owner == variant.id;
+        let Some(line) = lines.get(&variant.id).filter(|_| !variant.owns_sku) else {
+            continue;
+        };
+        let other = match lines.get(owner) {
+            Some(line) => format!("that of line {line}"),
+            None => "another variant of the store".to_owned(),
+        };
+        remarks.warn(*line, format!("SKU {sku:?} is kept here too, and finds {other}"));
     }
 }
 

@@ -3,25 +3,30 @@
 //! A product is the run of rows with one handle. The first has its texts and the names of its options; each row with
 //! option values, a SKU or a price is a variant; each with an image adds one, and rows with nothing else are common. Real
 //! exports repeat SKUs, leave them out, price a variant above its compare-at price and keep HTML over many lines: none of
-//! it is an error. A row that can't be used is reported by its line, and the rest of its product is kept.
+//! it is an error. A row that can't be used is reported by its line, and the rest of its product is kept. A value that a
+//! product can do without is left out with a warning where it can't be kept, and never in silence.
 //!
 //! [`read`] knows nothing of what is in the store; [`merge`] lays what it read over the product of that handle.
 
+mod cells;
 mod columns;
+mod head;
 mod merge;
+mod remarks;
 #[cfg(test)]
 mod tests;
+mod variant;
 
-use commerce_sdk::import::{Batch, Row, RowError};
+use commerce_sdk::import::{Batch, Row};
 use commerce_sdk::money::Currency;
 use sha2::{Digest, Sha256};
 
-use crate::input::{distinct_tags, is_reference, long_option, long_sku, long_tag, some_text};
 use crate::model::{Policy, Status, same_options};
-use crate::prices::parse_price;
 
+use cells::Cells;
 use columns::{Columns, Field};
 pub use merge::{claim_skus, merge, slug_of};
+pub use remarks::Remarks;
 
 /// What the file's prices mean.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +39,14 @@ pub struct PricedIn {
 pub struct Read {
     pub consumed: usize,
     pub products: Vec<Imported>,
-    pub errors: Vec<RowError>,
+    pub remarks: Remarks,
 }
 
 /// One run of rows.
 #[derive(Debug)]
 pub struct Imported {
-    /// The first row's.
-    pub line: u64,
+    /// Of all its rows; there is at least one.
+    pub lines: Vec<u64>,
     pub handle: String,
     /// Equal for equal rows.
     pub digest: String,
@@ -100,157 +105,89 @@ pub fn read(batch: &Batch, priced_in: PricedIn) -> Result<Read, String> {
             break;
         }
         read.consumed += rows.len();
-        if columns.handle(&rows[0]).is_empty() {
-            let spoken = rows
-                .iter()
-                .filter(|row| row.fields.iter().any(|field| !field.trim().is_empty()));
-            read.errors.extend(spoken.map(|row| error(row, "has no handle")));
+        let handle = columns.handle(&rows[0]);
+        if handle.chars().any(char::is_alphanumeric) {
+            let product = product(&columns, rows, priced_in, &mut read.remarks);
+            read.products.extend(product);
             continue;
         }
-        let (product, errors) = product(&columns, rows, priced_in);
-        read.products.push(product);
-        read.errors.extend(errors);
+        let spoken = rows
+            .iter()
+            .filter(|row| row.fields.iter().any(|field| !field.trim().is_empty()));
+        for row in spoken {
+            read.remarks.wrong(row.line, "has no handle");
+        }
     }
     Ok(read)
 }
 
-fn product(columns: &Columns, rows: &[Row], priced_in: PricedIn) -> (Imported, Vec<RowError>) {
-    let first = &rows[0];
-    let head = head(columns, first);
+fn product(columns: &Columns, rows: &[Row], priced_in: PricedIn, remarks: &mut Remarks) -> Option<Imported> {
+    let handle = columns.handle(&rows[0]).to_owned();
+    let lines: Vec<u64> = rows.iter().map(|row| row.line).collect();
+    let head = match head::of(columns, rows, remarks) {
+        Ok(head) => head,
+        Err(why) => {
+            remarks.refuse(&lines, why);
+            return None;
+        }
+    };
+    let slug = slug_of(&handle);
+    if slug != handle.to_lowercase() && head.is_some() {
+        remarks.warn(lines[0], format!("the handle {handle:?} becomes {slug:?}"));
+    }
     let options = match &head {
         Some(head) => head.option_names.len(),
         None => columns.options_with_values(rows),
     };
     let mut product = Imported {
-        line: first.line,
-        handle: columns.handle(first).to_owned(),
         digest: digest(rows, priced_in),
-        head,
+        images: images(columns, rows, remarks),
         variants: Vec::new(),
-        images: Vec::new(),
+        lines,
+        handle,
+        head,
     };
-    let mut errors = Vec::new();
-    if let Some(head) = &mut product.head {
-        let unkept = head.tags.extract_if(.., |tag| long_tag(tag).is_some());
-        errors.extend(
-            unkept
-                .filter_map(|tag| long_tag(&tag))
-                .map(|why| error(first, format!("tag {why}"))),
-        );
-    }
-    for row in rows {
-        if let Some(image) = image(columns, row)
-            && !product.images.iter().any(|known| known.url == image.url)
-        {
-            product.images.push(image);
-        }
-        if !columns.is_variant(row) {
-            continue;
-        }
-        match variant(columns, row, options, priced_in) {
+    for row in rows.iter().filter(|row| columns.is_variant(row)) {
+        match variant::of(Cells { columns, row }, options, priced_in, remarks) {
             Ok(variant) => match taken_by(&product.variants, &variant) {
-                Some(line) => errors.push(error(row, format!("has the same option values as line {line}"))),
+                Some(line) => remarks.wrong(row.line, format!("has the same option values as line {line}")),
                 None => product.variants.push(variant),
             },
-            Err(message) => errors.push(error(row, message)),
+            Err(message) => remarks.wrong(row.line, message),
         }
     }
-    (product, errors)
+    Some(product)
 }
 
-fn head(columns: &Columns, row: &Row) -> Option<Head> {
-    let text = |field| columns.get(row, field).to_owned();
-    let title = some_text(Some(text(Field::Title)))?;
-    let mut option_names: Vec<String> = (0..3).map(|option| text(Field::OptionName(option))).collect();
-    while option_names.last().is_some_and(String::is_empty) {
-        option_names.pop();
+/// In the order of their positions; those without one come last, as they stand in the file.
+fn images(columns: &Columns, rows: &[Row], remarks: &mut Remarks) -> Vec<Image> {
+    let mut images: Vec<(u32, Image)> = Vec::new();
+    for row in rows {
+        let cells = Cells { columns, row };
+        let Some(url) = cells.url(Field::ImageUrl, "image", remarks) else {
+            continue;
+        };
+        if images.iter().any(|(_, known)| known.url == url) {
+            continue;
+        }
+        let position = match cells.get(Field::ImagePosition) {
+            "" => u32::MAX,
+            text => text.parse().unwrap_or_else(|_| {
+                remarks.warn(
+                    row.line,
+                    format!("image position {text:?} is not a number: the image comes last"),
+                );
+                u32::MAX
+            }),
+        };
+        let alt = cells.short(Field::ImageAlt, "image alt text", LONGEST_ALT, remarks);
+        images.push((position, Image { url, alt }));
     }
-    // How the format says that a product has no options.
-    let no_choice = option_names == ["Title"] && columns.get(row, Field::OptionValue(0)) == "Default Title";
-    if no_choice {
-        option_names.clear();
-    }
-    for (option, name) in option_names.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
-        *name = format!("Option {}", option + 1);
-    }
-    Some(Head {
-        title,
-        description_html: text(Field::Body),
-        vendor: text(Field::Vendor),
-        product_type: text(Field::Type),
-        tags: distinct_tags(columns.get(row, Field::Tags).split(',').map(str::to_owned)),
-        status: status(columns.get(row, Field::Status), columns.get(row, Field::Published)),
-        option_names,
-        seo_title: some_text(Some(text(Field::SeoTitle))),
-        seo_description: some_text(Some(text(Field::SeoDescription))),
-    })
+    images.sort_by_key(|(position, _)| *position);
+    images.into_iter().map(|(_, image)| image).collect()
 }
 
-/// Newer exports have a status; a product that is active and yet not published is seen by nobody.
-fn status(status: &str, published: &str) -> Status {
-    let hidden = is_false(published);
-    match status.to_ascii_lowercase().as_str() {
-        "archived" => Status::Archived,
-        "draft" => Status::Draft,
-        _ if hidden => Status::Draft,
-        _ => Status::Active,
-    }
-}
-
-fn image(columns: &Columns, row: &Row) -> Option<Image> {
-    let url = columns.get(row, Field::ImageUrl);
-    is_reference(url).then(|| Image {
-        url: url.to_owned(),
-        alt: columns.get(row, Field::ImageAlt).to_owned(),
-    })
-}
-
-fn variant(columns: &Columns, row: &Row, options: usize, priced_in: PricedIn) -> Result<ImportedVariant, String> {
-    let text = |field| columns.get(row, field);
-    let price = |field, name: &str| {
-        parse_price(text(field), priced_in.exponent)
-            .map_err(|why| format!("{name} {:?} {why} ({})", text(field), priced_in.currency))
-    };
-    if text(Field::Price).is_empty() {
-        return Err("has no price".to_owned());
-    }
-    let sku = some_text(Some(unquoted(text(Field::Sku)).to_owned()));
-    if let Some(why) = sku.as_deref().and_then(long_sku) {
-        return Err(format!("SKU {why}"));
-    }
-    let option_values: Vec<String> = (0..options)
-        .map(|option| text(Field::OptionValue(option)).to_owned())
-        .collect();
-    if let Some(why) = option_values.iter().find_map(|value| long_option(value)) {
-        return Err(format!("option value {why}"));
-    }
-    let compare_at = if text(Field::CompareAt).is_empty() {
-        None
-    } else {
-        Some(price(Field::CompareAt, "compare-at price")?)
-    };
-    Ok(ImportedVariant {
-        line: row.line,
-        sku,
-        option_values,
-        amount: price(Field::Price, "price")?,
-        compare_at,
-        weight_g: weight_g(text(Field::Grams))?,
-        tracked: !text(Field::Tracker).is_empty() && !is_false(text(Field::Tracker)),
-        on_hand: count(text(Field::Quantity))?,
-        policy: if is_continue(text(Field::Policy)) {
-            Policy::Continue
-        } else {
-            Policy::Deny
-        },
-        requires_shipping: !is_false(text(Field::RequiresShipping)),
-        taxable: !is_false(text(Field::Taxable)),
-        barcode: some_text(Some(unquoted(text(Field::Barcode)).to_owned())),
-        image_url: Some(text(Field::VariantImage))
-            .filter(|url| is_reference(url))
-            .map(str::to_owned),
-    })
-}
+const LONGEST_ALT: usize = 500;
 
 /// The line that has the same option values.
 fn taken_by(variants: &[ImportedVariant], variant: &ImportedVariant) -> Option<u64> {
@@ -258,48 +195,6 @@ fn taken_by(variants: &[ImportedVariant], variant: &ImportedVariant) -> Option<u
         .iter()
         .find(|other| same_options(&other.option_values, &variant.option_values))
         .map(|other| other.line)
-}
-
-/// Whole grams; a fraction of one is nothing a scale for parcels shows.
-fn weight_g(text: &str) -> Result<i64, String> {
-    if text.is_empty() {
-        return Ok(0);
-    }
-    match text.parse::<f64>() {
-        Ok(grams) if (0.0..=100_000_000.0).contains(&grams) => Ok(grams.round() as i64),
-        _ => Err(format!("weight {text:?} is not a number of grams")),
-    }
-}
-
-/// How many are there. Below zero is an oversold variant.
-fn count(text: &str) -> Result<i64, String> {
-    if text.is_empty() {
-        return Ok(0);
-    }
-    match text.parse::<i64>() {
-        Ok(count) if count.abs() <= 1_000_000_000 => Ok(count),
-        _ => Err(format!("quantity {text:?} is not a whole number")),
-    }
-}
-
-/// Exports put an apostrophe before digits, so that spreadsheets keep them as text.
-fn unquoted(text: &str) -> &str {
-    text.strip_prefix('\'').unwrap_or(text)
-}
-
-fn is_false(text: &str) -> bool {
-    text.eq_ignore_ascii_case("false")
-}
-
-fn is_continue(text: &str) -> bool {
-    text.eq_ignore_ascii_case("continue") || text.eq_ignore_ascii_case("true")
-}
-
-fn error(row: &Row, message: impl Into<String>) -> RowError {
-    RowError {
-        line: row.line,
-        message: message.into(),
-    }
 }
 
 fn digest(rows: &[Row], priced_in: PricedIn) -> String {
