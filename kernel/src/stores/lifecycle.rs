@@ -112,6 +112,36 @@ impl Stores {
         })
     }
 
+    /// Amounts may be in this currency too from now on. Answers the store as it is then.
+    pub async fn add_currency(&self, store: &Store, currency: Currency) -> Result<Arc<Store>, Problem> {
+        let _one_at_a_time = self.changing.lock().await;
+        let now = self.by_number(store.number).ok_or(Code::UnknownStore)?;
+        if now.currencies.contains(&currency) {
+            return Ok(now);
+        }
+        let codes: Vec<&str> = now
+            .currencies
+            .iter()
+            .chain([&currency])
+            .map(|known| known.code.as_str())
+            .collect();
+        let update = KernelStatement::new(
+            "update kernel.stores set currencies = $2 where number = $1",
+            args![store.number, json!(codes).to_string()],
+        );
+        self.sql
+            .kernel()
+            .transaction(vec![update.expecting(1), Topic::Stores.changed()])
+            .await?;
+        self.load().await?;
+        tracing::info!(
+            store = now.slug,
+            currency = currency.code,
+            "the store has another currency"
+        );
+        self.by_number(store.number).ok_or_else(|| Code::UnknownStore.into())
+    }
+
     pub async fn suspend(&self, store: &Store) -> Result<(), Problem> {
         self.set_status(store, StoreStatus::Suspended).await
     }

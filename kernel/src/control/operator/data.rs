@@ -11,9 +11,10 @@ use crate::control::Progress;
 use crate::http::problem::{Code, Problem};
 use crate::plugins::Plugin;
 use crate::storage::sql::Mode;
-use crate::stores::Store;
+use crate::stores::{Store, currencies};
 
-/// How many items of a demonstration one unit of work makes.
+/// How many items of a demonstration one unit of work makes: few at first, while the planner knows nothing of the tables.
+const FIRST_SEED_BATCH: u64 = 10;
 const SEED_BATCH: u64 = 100;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,10 +77,11 @@ impl Operator {
                 "No plugin imports {resource} from {format}. There is: {formats}."
             ))
         })?;
-        if let Some(currency) = payload["options"]["currency"].as_str() {
-            check_currency(&store, currency)?;
-        }
         let trial = payload["options"]["dry_run"].as_bool().unwrap_or(false);
+        let store = match payload["options"]["currency"].as_str() {
+            Some(currency) => self.with_currency(store, currency, trial).await?,
+            None => store,
+        };
         let last = payload["last"].as_bool().unwrap_or(false);
         let answer = self.call(store.clone(), &plugin, &function, payload, !trial).await?;
         if !trial {
@@ -87,6 +89,24 @@ impl Operator {
             self.tell_planner(&plugin, batches, last).await;
         }
         Ok(answer)
+    }
+
+    /// Prices in a currency that the store does not have could be shown and not sold: the operator who names one for a file
+    /// gives it to the store. A trial run sees the store as it would be.
+    async fn with_currency(&self, store: Arc<Store>, code: &str, trial: bool) -> Result<Arc<Store>, Problem> {
+        let currency = currencies::find(&code.to_uppercase()).ok_or_else(|| {
+            let detail = format!("{code} is no currency code of ISO 4217, such as USD.");
+            Problem::new(Code::InvalidBody, detail)
+        })?;
+        if store.currencies.contains(&currency) {
+            return Ok(store);
+        }
+        if trial {
+            let mut with = Store::clone(&store);
+            with.currencies.push(currency);
+            return Ok(Arc::new(with));
+        }
+        self.kernel.stores.add_currency(&store, currency).await
     }
 
     /// Tables that have grown many times over since the planner last looked are read from end to end. Told when the number
@@ -127,7 +147,7 @@ impl Operator {
             })?;
             let (mut created, mut from, mut batches) = (0, 0, 0);
             while from < count {
-                let batch = SEED_BATCH.min(count - from);
+                let batch = (FIRST_SEED_BATCH << batches.min(8)).min(SEED_BATCH).min(count - from);
                 let payload = json!({ "count": batch, "from": from });
                 let answer = self.call(store.clone(), &plugin, &function, payload, true).await?;
                 created += answer["created"].as_u64().unwrap_or(0);
@@ -192,15 +212,4 @@ impl Growth {
         }
         batches
     }
-}
-
-fn check_currency(store: &Store, currency: &str) -> Result<(), Problem> {
-    let mut known = store.currencies.iter().map(|known| known.code.as_str());
-    if known.clone().any(|code| code.eq_ignore_ascii_case(currency)) {
-        return Ok(());
-    }
-    let first = known.next().unwrap_or_default().to_owned();
-    let all = known.fold(first, |all, code| format!("{all}, {code}"));
-    let detail = format!("{currency} is not a currency of store {}; it has {all}.", store.slug);
-    Err(Problem::new(Code::InvalidBody, detail).with_error("/options/currency", "is not a currency of this store"))
 }
