@@ -3,6 +3,7 @@
 use commerce_kernel::Kernel;
 use commerce_kernel::config::Config;
 use commerce_kernel::control::{self, Client, ControlError, Operate, Operator, Progress, Request, StoreRequest};
+use commerce_kernel::http::problem::Code;
 use commerce_kernel::telemetry::log::LogGuard;
 use indicatif::ProgressBar;
 use serde_json::Value;
@@ -95,7 +96,13 @@ pub async fn open_kernel(config: Config) -> Result<std::sync::Arc<Kernel>, Failu
 fn failure(error: ControlError) -> Failure {
     match error {
         ControlError::Problem(problem) => {
-            let mut message = problem.detail.clone();
+            // The kernel's own sentence is for who sent a body; here nobody has seen one.
+            let of_a_body = problem.detail == Code::InvalidBody.remedy();
+            let mut message = if of_a_body && !problem.errors.is_empty() {
+                "what was given is not accepted".to_owned()
+            } else {
+                problem.detail.clone()
+            };
             for error in &problem.errors {
                 message.push_str(&format!("\n  {}: {}", error.pointer, error.message));
             }

@@ -30,10 +30,7 @@ impl Output {
         if items.is_empty() {
             return self.note("none");
         }
-        let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic);
+        let mut table = table();
         table.set_header(columns.iter().map(|(heading, _)| heading.to_uppercase()));
         for item in items {
             table.add_row(columns.iter().map(|(_, path)| cell(at(item, path))));
@@ -46,10 +43,7 @@ impl Output {
         if self.json {
             return self.value(answer);
         }
-        let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic);
+        let mut table = table();
         for (key, value) in answer.as_object().into_iter().flatten() {
             table.add_row([key.replace('_', " "), cell(value)]);
         }
@@ -137,6 +131,16 @@ impl Output {
             _ => Err(Failure::new(Exit::NeedsConfirmation, "nothing was changed")),
         }
     }
+}
+
+/// As wide as the terminal. One that does not know its width (a pseudo-terminal of a script) says 0, and gets whole lines.
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if table.width() != Some(0) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -32,8 +32,7 @@ pub enum Command {
 pub struct List {
     #[arg(long)]
     store: Option<String>,
-    /// waiting, done or dead.
-    #[arg(long)]
+    #[arg(long, value_parser = ["waiting", "dead", "done", "skipped"])]
     state: Option<String>,
     #[arg(long, default_value_t = 50)]
     limit: u32,
@@ -54,7 +53,7 @@ pub struct JobsArgs {
 
 const DELIVERIES: &[Column] = &[
     ("id", "id"),
-    ("event", "event"),
+    ("event", "name"),
     ("key", "key"),
     ("subscriber", "subscriber"),
     ("state", "state"),

@@ -91,26 +91,30 @@ impl Auth {
     pub(super) async fn failed(&self, attempt: Attempt) -> Result<(), Problem> {
         let now = Time::now();
         let forgotten = Time(self.0.throttle.forgotten_before_us(now.0));
-        for subject in attempt.failed(now.0) {
-            let rows = self
-                .0
-                .sql
-                .kernel()
-                .write(
-                    "insert into kernel.login_throttles as known (store, subject, failures, failed_at)
-                     values ($1, $2, 1, $3)
-                     on conflict (store, subject) do update set
-                        failures = case when known.failed_at < $4 then 1 else known.failures + 1 end,
-                        failed_at = excluded.failed_at
-                     returning failures",
-                    &args![subject.store, subject.name.clone(), now, forgotten],
-                )
-                .await?;
-            if let Some(row) = rows.first() {
-                self.0
-                    .throttle
-                    .learn(subject, u32::try_from(row.get::<i64>(0)?).unwrap_or(u32::MAX), now.0);
-            }
+        let [account, address] = attempt.failed(now.0);
+        let store = account.store;
+        // One statement for both: whoever guesses without end costs one write a guess.
+        let counted = self
+            .0
+            .sql
+            .kernel()
+            .write(
+                "insert into kernel.login_throttles as known (store, subject, failures, failed_at)
+                 values ($1, $2, 1, $4), ($1, $3, 1, $4)
+                 on conflict (store, subject) do update set
+                    failures = case when known.failed_at < $5 then 1 else known.failures + 1 end,
+                    failed_at = excluded.failed_at
+                 returning subject, failures",
+                &args![store, account.name, address.name, now, forgotten],
+            )
+            .await?;
+        for row in counted {
+            let subject = Subject {
+                store,
+                name: row.get(0)?,
+            };
+            let failures = u32::try_from(row.get::<i64>(1)?).unwrap_or(u32::MAX);
+            self.0.throttle.learn(subject, failures, now.0);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The one table of configuration keys. The variables, `commerce.toml`, `docs/configuration.md` and every check come from it.
 
+use super::form::Form;
+
 /// One setting. Its name is its path in `commerce.toml`, and by that its environment variable.
 #[derive(Debug)]
 pub struct Key {
@@ -16,7 +18,7 @@ pub struct Key {
 
 #[derive(Debug)]
 pub enum Kind {
-    Text,
+    Text(Form),
     Integer {
         min: i64,
         max: i64,
@@ -24,7 +26,7 @@ pub enum Kind {
     Boolean,
     Choice(&'static [&'static str]),
     /// Texts; in a variable separated by commas.
-    List,
+    List(Form),
 }
 
 /// What `commerce config show` and messages may say of the value.
@@ -84,6 +86,15 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("log", "The log, on standard error."),
 ];
 
+/// What is asked for where nobody says otherwise, and the most that can be asked for.
+pub const UNDER_CAPS: &[(&str, &str)] = &[
+    ("plugins.deadline_ms", "plugins.deadline_cap_ms"),
+    ("plugins.memory_mib", "plugins.memory_cap_mib"),
+    ("plugins.answer_kib", "plugins.answer_cap_kib"),
+    ("plugins.instances", "plugins.instances_cap"),
+    ("plugins.connections", "plugins.connections_cap"),
+];
+
 pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
@@ -92,13 +103,13 @@ const MEGA: i64 = 1_000_000;
 
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    text("data_dir", "\".commerce\"", "Folder for everything the kernel keeps on this machine: the embedded database, compiled plugins, the control socket, and the master key if none is given. Relative to the working directory."),
-    secret("master_key", "32 random bytes in hex or base64, which seal every stored secret. Absent: data_dir/master.key, made at the first start of the embedded database. With PostgreSQL every node needs the same one. Better given as COMMERCE_MASTER_KEY_FILE than written here."),
+    text("data_dir", Form::Any, "\".commerce\"", "Folder for everything the kernel keeps on this machine: the embedded database, compiled plugins, the control socket, and the master key if none is given. Relative to the working directory."),
+    secret("master_key", "32 random bytes in hex or base64, which seal every stored secret. Absent: data_dir/master.key, made at the first start on a new database. With PostgreSQL every node needs the same one. Better given as COMMERCE_MASTER_KEY_FILE than written here."),
 
-    text("http.host", "\"127.0.0.1\"", "Address to listen on. 0.0.0.0 listens on all."),
+    text("http.host", Form::Host, "\"127.0.0.1\"", "Address to listen on. 0.0.0.0 listens on all."),
     integer("http.port", "8080", 0, 65_535, "Port to listen on. 0 takes any free one."),
-    list("http.trusted_proxies", "[]", "Networks (10.0.0.0/8) of the proxies in front of the kernel. X-Forwarded-* headers are believed from these only."),
-    list("http.cors_origins", "[\"*\"]", "Origins (https://example.com) that browsers may call from. \"*\" allows all, which is safe here because no cookie is ever used."),
+    list("http.trusted_proxies", Form::Network, "[]", "Networks (10.0.0.0/8) of the proxies in front of the kernel. X-Forwarded-* headers are believed from these only."),
+    list("http.cors_origins", Form::Origin, "[\"*\"]", "Origins (https://example.com) that browsers may call from. \"*\" allows all, which is safe here because no cookie is ever used."),
     integer("http.body_kib", "1024", 1, 1_048_576, "Largest request body, unless the route says otherwise."),
     integer("http.header_kib", "32", 4, 1024, "Largest request head."),
     integer("http.headers", "100", 10, 1000, "Most headers in a request."),
@@ -115,7 +126,7 @@ pub const KEYS: &[Key] = &[
     integer("http.idempotency_hours", "24", 1, 8760, "How long an Idempotency-Key and its answer are remembered."),
 
     boolean("metrics.enabled", "true", "Serve /metrics."),
-    text("metrics.host", "\"127.0.0.1\"", "Address of the metrics listener."),
+    text("metrics.host", Form::Host, "\"127.0.0.1\"", "Address of the metrics listener."),
     integer("metrics.port", "9090", 0, 65_535, "Port of the metrics listener. 0 takes any free one."),
 
     credentials("sql.url", "postgres://commerce:password@localhost/commerce", "The database. Absent: SQLite in data_dir/commerce.db. Give sqlite:PATH for another file, or postgres://user:password@host/database."),
@@ -144,8 +155,8 @@ pub const KEYS: &[Key] = &[
     integer("plugins.warm_instances", "48", 0, 10_000, "Idle instances that stay warm; each keeps up to 2 MiB of memory."),
     integer("plugins.http_timeout_cap_ms", "30000", 10, 600_000, "The longest that a plugin's outgoing request may take."),
     integer("plugins.http_answer_kib", "4096", 1, 1_048_576, "Largest answer to a plugin's outgoing request."),
-    list("plugins.http_plain_hosts", "[]", "Hosts with ports (127.0.0.1:9000) to which granted plugins may send plain HTTP, private addresses included. For simulators and tests."),
-    list("plugins.http_private_networks", "[]", "Networks (10.1.0.0/16) inside which granted hosts may lie although they are private."),
+    list("plugins.http_plain_hosts", Form::HostAndPort, "[]", "Hosts with ports (127.0.0.1:9000) to which granted plugins may send plain HTTP, private addresses included. For simulators and tests."),
+    list("plugins.http_private_networks", Form::Network, "[]", "Networks (10.1.0.0/16) inside which granted hosts may lie although they are private."),
 
     integer("events.workers", "8", 0, 1000, "Events, and as many jobs, under way at once on this node. 0: this node leaves them to others."),
     integer("events.poll_ms", "500", 10, 60_000, "How often to look for what other nodes left to do, and for jobs that have become due."),
@@ -172,12 +183,12 @@ pub const KEYS: &[Key] = &[
     integer("rate_limits.per_address", "6000", 0, 100 * MEGA, "Requests of one address that carry no credentials."),
     integer("rate_limits.per_caller", "12000", 0, 100 * MEGA, "Requests of one account or API key."),
     integer("rate_limits.sign_in_per_address", "600", 0, MEGA, "Requests of one address to register, login and refresh together. Failed sign-ins are slowed down much earlier: see auth.login_attempts."),
-    list("rate_limits.spared", "[\"127.0.0.0/8\", \"::1/128\"]", "Networks that per_address does not hold for. The own machine is among them: what arrives from there is a proxy that nobody declared, and all its clients would share one limit."),
+    list("rate_limits.spared", Form::Network, "[\"127.0.0.0/8\", \"::1/128\"]", "Networks that per_address does not hold for. The own machine is among them: what arrives from there is a proxy that nobody declared, and all its clients would share one limit."),
 
     text_optional("stores.default", "demo", "The store of a request that names none by host, X-Store or key. Absent: the only store, if there is one; else the answer is 404."),
 
     choice("log.format", "\"text\"", &["text", "json"], "Lines for people or for machines."),
-    text("log.level", "\"info\"", "error, warn, info, debug or trace; or by module: info,commerce_kernel::events=debug"),
+    text("log.level", Form::LogFilter, "\"info\"", "error, warn, info, debug or trace; or by module: info,commerce_kernel::events=debug"),
 ];
 
 const fn key(path: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
@@ -191,14 +202,14 @@ const fn key(path: &'static str, kind: Kind, default: Option<&'static str>, abou
     }
 }
 
-const fn text(path: &'static str, default: &'static str, about: &'static str) -> Key {
-    key(path, Kind::Text, Some(default), about)
+const fn text(path: &'static str, form: Form, default: &'static str, about: &'static str) -> Key {
+    key(path, Kind::Text(form), Some(default), about)
 }
 
 const fn text_optional(path: &'static str, example: &'static str, about: &'static str) -> Key {
     Key {
         example: Some(example),
-        ..key(path, Kind::Text, None, about)
+        ..key(path, Kind::Text(Form::Any), None, about)
     }
 }
 
@@ -206,7 +217,7 @@ const fn secret(path: &'static str, about: &'static str) -> Key {
     Key {
         secrecy: Secrecy::Secret,
         example: Some("…"),
-        ..key(path, Kind::Text, None, about)
+        ..key(path, Kind::Text(Form::Key), None, about)
     }
 }
 
@@ -214,7 +225,7 @@ const fn credentials(path: &'static str, example: &'static str, about: &'static 
     Key {
         secrecy: Secrecy::Credentials,
         example: Some(example),
-        ..key(path, Kind::Text, None, about)
+        ..key(path, Kind::Text(Form::Database), None, about)
     }
 }
 
@@ -235,6 +246,6 @@ const fn choice(
     key(path, Kind::Choice(choices), Some(default), about)
 }
 
-const fn list(path: &'static str, default: &'static str, about: &'static str) -> Key {
-    key(path, Kind::List, Some(default), about)
+const fn list(path: &'static str, form: Form, default: &'static str, about: &'static str) -> Key {
+    key(path, Kind::List(form), Some(default), about)
 }

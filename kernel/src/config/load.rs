@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
-use super::keys::{KEYS, Key, OTHER_VARIABLES, SECTIONS, TEST_VARIABLE_PREFIX, VARIABLE_PREFIX, find};
+use super::keys::{KEYS, Key, OTHER_VARIABLES, SECTIONS, TEST_VARIABLE_PREFIX, UNDER_CAPS, VARIABLE_PREFIX, find};
 use super::{Config, Origin, Setting, value};
 
 /// Why the kernel does not start: everything that is wrong with its configuration.
@@ -228,7 +228,29 @@ impl Sources {
         });
     }
 
+    /// A default above its cap that somebody wrote down is a mistake in one of the two.
+    fn check_caps(&mut self) {
+        for (path, cap) in UNDER_CAPS {
+            let chosen = |path| {
+                self.chosen
+                    .get(path)
+                    .map(|(value, origin)| (value.as_integer(), origin.clone()))
+            };
+            if let (Some((value, origin)), Some((most, _))) = (chosen(*path), chosen(*cap))
+                && value > most
+                && origin != Origin::Default
+            {
+                self.fault(
+                    origin,
+                    format!("{path} is above {cap}"),
+                    format!("lower it, or raise {cap}"),
+                );
+            }
+        }
+    }
+
     fn assemble(mut self) -> Result<Config, ConfigError> {
+        self.check_caps();
         if !self.faults.is_empty() {
             return Err(ConfigError(self.faults));
         }

@@ -1,10 +1,12 @@
 //! Configuration: the defaults, then `commerce.toml`, then `COMMERCE_…` variables; each overrides the one before.
 //!
 //! - [`keys`]: every key there is, its default and meaning. Nothing is configurable that is not in that table.
+//! - [`form`]: what a text must look like to be a network, an origin and so on.
 //! - [`load`]: reads and checks; an unknown key or a bad value stops the start with file, line and what to write instead.
 //! - [`sections`]: the result as the parts of the kernel take it.
 //! - [`reference`]: writes `commerce.toml` and `docs/configuration.md` from the table.
 
+mod form;
 pub mod keys;
 mod load;
 pub mod reference;

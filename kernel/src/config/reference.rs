@@ -96,7 +96,7 @@ fn limits(key: &Key) -> String {
     let range = match &key.kind {
         Kind::Integer { min, max } => format!("({min} to {max}) "),
         Kind::Choice(choices) => format!("({}) ", choices.join(", ")),
-        Kind::Text | Kind::Boolean | Kind::List => String::new(),
+        Kind::Text(_) | Kind::Boolean | Kind::List(_) => String::new(),
     };
     match key.secrecy {
         Secrecy::Open => range,

@@ -162,11 +162,37 @@ fn a_bad_value_says_what_it_must_be() {
         "log.format must be one of text, json"
     );
     assert!(only_fault("[http\n", &[]).message.contains("is not TOML"));
+}
+
+/// Found here, where file and line are known, and not by whatever part of the kernel trips over it later.
+#[test]
+fn what_only_looks_like_a_text_is_told_with_its_line_as_well() {
+    for (section, line) in [
+        ("http", r#"trusted_proxies = ["10.0.0.0/99"]"#),
+        ("http", r#"cors_origins = ["https://shop.example/path"]"#),
+        ("http", r#"cors_origins = ["nonsense"]"#),
+        ("http", r#"host = "not a host""#),
+        ("rate_limits", r#"spared = ["everyone"]"#),
+        ("plugins", r#"http_plain_hosts = ["x y"]"#),
+        ("plugins", r#"http_private_networks = ["10.1"]"#),
+        ("sql", r#"url = "mysql://me:hunter2@db/x""#),
+        ("sql", r#"url = "postgres://me:hunter2@db:99999/x""#),
+        ("log", r#"level = "blah""#),
+        ("plugins", "deadline_ms = 70000"),
+    ] {
+        let fault = only_fault(&format!("[{section}]\n{line}\n"), &[]);
+        assert!(fault.place.ends_with(":2"), "{line}: {fault:?}");
+        let key = line.split(' ').next().unwrap();
+        assert!(fault.message.starts_with(&format!("{section}.{key}")), "{fault:?}");
+        assert!(!format!("{fault:?}").contains("hunter2"));
+    }
+    let key = only_fault("", &[("COMMERCE_MASTER_KEY", "hunter2")]);
     assert!(
-        only_fault("[http]\ntrusted_proxies = [\"everyone\"]", &[])
-            .message
-            .contains("invalid IP address")
+        key.place == "COMMERCE_MASTER_KEY" && !key.message.contains("hunter2"),
+        "{key:?}"
     );
+    load("[log]\nlevel = \"warn,commerce_kernel::events=debug\"\n[http]\nhost = \"::1\"\ncors_origins = [\"http://localhost:3000\"]", &[])
+        .unwrap();
 }
 
 #[test]
@@ -178,7 +204,7 @@ fn all_faults_are_told_at_once() {
 #[test]
 fn no_secret_is_shown_anywhere() {
     let config = load(
-        "master_key = \"hunter2-master\"\n[sql]\nurl = \"postgres://me:hunter2@at@db.example:5432/main?password=hunter2\"",
+        "master_key = \"68756e74657232000000000000000000000000000000000068756e7465723200\"\n[sql]\nurl = \"postgres://me:hunter2@at@db.example:5432/main?password=hunter2\"",
         &[],
     )
     .unwrap();
@@ -187,7 +213,7 @@ fn no_secret_is_shown_anywhere() {
         config.redacted(),
         serde_json::to_string(config.redacted()).unwrap()
     );
-    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(!shown.contains("hunter2") && !shown.contains("68756e74"), "{shown}");
     assert!(shown.contains("postgres://[redacted]@db.example:5432/main?[redacted]"));
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
     assert!(!format!("{:?}", config.sql).contains("hunter2"), "{:?}", config.sql);

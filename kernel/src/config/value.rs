@@ -10,12 +10,12 @@ pub type Misfit = String;
 
 pub fn from_toml(key: &Key, given: &DeValue<'_>) -> Result<Value, Misfit> {
     let value = match (given, &key.kind) {
-        (DeValue::String(text), Kind::Text | Kind::Choice(_)) => Value::String(text.to_string()),
+        (DeValue::String(text), Kind::Text(_) | Kind::Choice(_)) => Value::String(text.to_string()),
         (DeValue::Integer(number), Kind::Integer { .. }) => {
             Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| expectation(key))?)
         }
         (DeValue::Boolean(flag), Kind::Boolean) => Value::Boolean(*flag),
-        (DeValue::Array(items), Kind::List) => {
+        (DeValue::Array(items), Kind::List(_)) => {
             let texts: Option<Vec<Value>> = items
                 .iter()
                 .map(|item: &Spanned<_>| item.get_ref().as_str())
@@ -31,10 +31,10 @@ pub fn from_toml(key: &Key, given: &DeValue<'_>) -> Result<Value, Misfit> {
 /// From a variable or a file, where everything is text.
 pub fn from_text(key: &Key, given: &str) -> Result<Value, Misfit> {
     let value = match &key.kind {
-        Kind::Text | Kind::Choice(_) => Value::String(given.to_owned()),
+        Kind::Text(_) | Kind::Choice(_) => Value::String(given.to_owned()),
         Kind::Integer { .. } => Value::Integer(given.trim().parse().map_err(|_| expectation(key))?),
         Kind::Boolean => Value::Boolean(given.trim().parse().map_err(|_| expectation(key))?),
-        Kind::List => Value::Array(
+        Kind::List(_) => Value::Array(
             given
                 .split(',')
                 .map(str::trim)
@@ -50,7 +50,8 @@ fn checked(key: &Key, value: Value) -> Result<Value, Misfit> {
     let fits = match (&key.kind, &value) {
         (Kind::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(&number),
         (Kind::Choice(choices), Value::String(text)) => choices.contains(&text.as_str()),
-        (Kind::Text, Value::String(text)) => !text.trim().is_empty(),
+        (Kind::Text(form), Value::String(text)) => form.fits(text),
+        (Kind::List(form), Value::Array(items)) => items.iter().filter_map(Value::as_str).all(|item| form.fits(item)),
         _ => true,
     };
     if fits { Ok(value) } else { Err(expectation(key)) }
@@ -59,11 +60,11 @@ fn checked(key: &Key, value: Value) -> Result<Value, Misfit> {
 /// What the key takes. Does not repeat what was given: it may be a secret in the wrong place.
 pub fn expectation(key: &Key) -> String {
     match &key.kind {
-        Kind::Text => "must be a text that is not empty".to_owned(),
+        Kind::Text(form) => format!("must be {}", form.expectation()),
         Kind::Integer { min, max } => format!("must be a whole number from {min} to {max}"),
         Kind::Boolean => "must be true or false".to_owned(),
         Kind::Choice(choices) => format!("must be one of {}", choices.join(", ")),
-        Kind::List => "must be a list of texts".to_owned(),
+        Kind::List(form) => format!("must be a list, each item {}", form.expectation()),
     }
 }
 

@@ -134,7 +134,7 @@ impl PluginCall {
         );
         let response = self.http.plugins.handle(&tree, &self.plugin, request).await;
         tree.abandon().await;
-        self.answer(response?)
+        self.answer(response.inspect_err(|problem| self.note_undeclared(problem))?)
     }
 
     /// In a task of its own: a client that hangs up does not stop a change halfway.
@@ -169,6 +169,7 @@ impl PluginCall {
         let answer = match handled.and_then(|response| self.answer(response)) {
             Ok(answer) => answer,
             Err(problem) => {
+                self.note_undeclared(&problem);
                 tree.abandon().await;
                 return self.refused(keyed, problem).await;
             }
@@ -222,6 +223,21 @@ impl PluginCall {
         match keyed.answer_of_another(&self.http.sql).await {
             Some(answered) => answered,
             None => Err(problem),
+        }
+    }
+
+    /// Clients decide by the code, and know those that the document lists.
+    fn note_undeclared(&self, problem: &Problem) {
+        let kernels = Code::ALL.iter().any(|code| problem.is(*code));
+        let declared = &self.route.declared.problems;
+        if !kernels && !declared.iter().any(|kind| kind.code == problem.code) {
+            let (plugin, operation) = (&*self.plugin.name, &self.route.declared.operation);
+            tracing::warn!(
+                plugin,
+                operation,
+                code = problem.code,
+                "a problem that its route does not declare"
+            );
         }
     }
 

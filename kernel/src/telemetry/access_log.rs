@@ -23,12 +23,14 @@ pub struct AccessLine<'a> {
 }
 
 pub fn write(line: &AccessLine<'_>) {
+    let query = redacted(line.query);
     tracing::info!(
         target: "access",
         request_id = line.request_id,
         method = line.method,
         path = line.path,
-        query = %redacted(line.query),
+        // As a text, like the path: what would end the line or colour a terminal is escaped.
+        query = &*query,
         route = line.route,
         store = line.store,
         address = %line.address,

@@ -22,7 +22,7 @@ pub(super) fn show(sheet: &Value, context: &Context) {
     show_change(sheet, output);
     output.section("rights", words(&sheet["rights"]));
     output.section("hosts", words(&sheet["hosts"]));
-    output.section("limits of one call", limits(&sheet["limits"]));
+    output.section("limits", limits(&sheet["limits"]));
     output.heading("routes");
     let routes = list(&sheet["routes"]).map(|route| {
         json!({ "method": route["method"], "path": route["path"], "access": access(&route["access"]),
@@ -61,9 +61,9 @@ fn show_change(sheet: &Value, output: &Output) {
 fn limits(limits: &Value) -> Vec<String> {
     let line = |key: &str, words: &str| format!("{} {words}", limits[key]);
     vec![
-        line("deadline_ms", "ms until it is ended"),
-        line("memory_mib", "MiB of memory"),
-        line("answer_kib", "KiB of answer"),
+        line("deadline_ms", "ms until a call is ended"),
+        line("memory_mib", "MiB of memory for a call"),
+        line("answer_kib", "KiB of answer from a call"),
         line("instances", "calls of the plugin at once"),
         line("connections", "database connections of the plugin"),
     ]

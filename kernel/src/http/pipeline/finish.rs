@@ -54,6 +54,8 @@ impl Exchange {
     async fn prepare(&self, answer: &mut Answer) {
         let head = self.head();
         answer.headers.remove(&CACHE_TAG);
+        // Before a 304 loses its content type: what it says replaces what the browser has kept.
+        security_headers::add(&mut answer.headers);
         if head.method == Method::GET || head.method == Method::HEAD {
             conditional::add_etag(answer);
             conditional::answer_304(&head.method, &head.headers, answer);
@@ -76,7 +78,6 @@ impl Exchange {
             answer.headers.insert(&X_REQUEST_ID, id);
         }
         self.http.cors.add(head.headers.get(ORIGIN), &mut answer.headers);
-        security_headers::add(&mut answer.headers);
     }
 
     fn log(&mut self, status: u16, code: &str, bytes: usize) {

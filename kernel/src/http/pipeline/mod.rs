@@ -30,6 +30,7 @@ use crate::stores::Store;
 
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// Answers one request. Never fails: every error is a problem by the time it gets here.
 pub(super) async fn answer<B: Buf>(
     http: Arc<Http>,
