@@ -112,37 +112,42 @@ impl Stores {
         })
     }
 
+    /// Amounts may be in this currency too from now on. Answers the store as it is then.
+    pub async fn add_currency(&self, store: &Store, currency: Currency) -> Result<Arc<Store>, Problem> {
+        let _one_at_a_time = self.changing.lock().await;
+        let now = self.by_number(store.number).ok_or(Code::UnknownStore)?;
+        if now.currencies.contains(&currency) {
+            return Ok(now);
+        }
+        let codes: Vec<&str> = now
+            .currencies
+            .iter()
+            .chain([&currency])
+            .map(|known| known.code.as_str())
+            .collect();
+        let update = KernelStatement::new(
+            "update kernel.stores set currencies = $2 where number = $1",
+            args![store.number, json!(codes).to_string()],
+        );
+        self.sql
+            .kernel()
+            .transaction(vec![update.expecting(1), Topic::Stores.changed()])
+            .await?;
+        self.load().await?;
+        tracing::info!(
+            store = now.slug,
+            currency = currency.code,
+            "the store has another currency"
+        );
+        self.by_number(store.number).ok_or_else(|| Code::UnknownStore.into())
+    }
+
     pub async fn suspend(&self, store: &Store) -> Result<(), Problem> {
         self.set_status(store, StoreStatus::Suspended).await
     }
 
     pub async fn resume(&self, store: &Store) -> Result<(), Problem> {
         self.set_status(store, StoreStatus::Active).await
-    }
-
-    /// Where the store has it already, nothing changes. No currency is ever taken away: prices are in it.
-    pub async fn add_currency(&self, store: &Store, code: &str) -> Result<(), Problem> {
-        let _one_at_a_time = self.changing.lock().await;
-        let added = currencies::find(&code.to_uppercase()).ok_or_else(|| {
-            let detail = format!("{code} is no currency: it {NO_CURRENCY}.");
-            Problem::new(Code::InvalidBody, detail)
-        })?;
-        // As it is now: another change may have come before the lock.
-        let store = self.by_number(store.number).ok_or(Code::UnknownStore)?;
-        if store.currencies.contains(&added) {
-            return Ok(());
-        }
-        let codes: Vec<&str> = store
-            .currencies
-            .iter()
-            .chain([&added])
-            .map(|currency| currency.code.as_str())
-            .collect();
-        self.change(KernelStatement::new(
-            "update kernel.stores set currencies = $2 where number = $1",
-            args![store.number, json!(codes).to_string()],
-        ))
-        .await
     }
 
     /// Removes every row of the store, the plugins' first: as long as the store is there, a removal that was interrupted
@@ -174,15 +179,10 @@ impl Stores {
             StoreStatus::Active => "active",
             StoreStatus::Suspended => "suspended",
         };
-        self.change(KernelStatement::new(
+        let update = KernelStatement::new(
             "update kernel.stores set status = $2 where number = $1",
             args![store.number, name],
-        ))
-        .await
-    }
-
-    /// One statement that changes the row of one store.
-    async fn change(&self, update: KernelStatement) -> Result<(), Problem> {
+        );
         let statements = vec![update.expecting(1), Topic::Stores.changed()];
         self.sql
             .kernel()
@@ -242,7 +242,7 @@ impl Stores {
             match currencies::find(&code.to_uppercase()) {
                 Some(currency) if chosen.contains(&currency) => {}
                 Some(currency) => chosen.push(currency),
-                None => problem = problem.with_error(pointer, NO_CURRENCY),
+                None => problem = problem.with_error(pointer, "must be a currency code of ISO 4217, such as USD"),
             }
         }
         let mut hosts = Vec::new();
@@ -280,8 +280,6 @@ impl Stores {
         })
     }
 }
-
-const NO_CURRENCY: &str = "must be a currency code of ISO 4217, such as USD";
 
 fn slug_taken(slug: &str) -> Problem {
     Problem::new(

@@ -6,11 +6,9 @@ use commerce_sdk::import::{Batch, Report};
 use commerce_sdk::money::Currency;
 use commerce_sdk::prelude::*;
 use commerce_sdk::store::Store;
-use serde_json::Value;
 
 use crate::load;
 use crate::model::Product;
-use crate::prices::usual_exponent;
 use crate::save::{Change, Origin, save};
 use crate::shopify::{self, Imported, PricedIn, Remarks};
 use crate::stock::{self, Kind};
@@ -146,18 +144,12 @@ fn priced_in(batch: &Batch, store: &Store) -> Result<PricedIn, Problem> {
             )
         })?,
     };
-    // A trial may come before the store gets the currency; prices that nobody could buy at are never kept.
-    let trial = batch.options.get("dry_run").and_then(Value::as_bool).unwrap_or(false);
-    let exponent = match store.exponent(currency) {
-        Some(exponent) => exponent,
-        None if trial => usual_exponent(currency.as_str()),
-        None => {
-            return Err(Problem::unprocessable(
-                "unknown_currency",
-                format!("{currency} is not a currency of this store."),
-            ));
-        }
-    };
+    let exponent = store.exponent(currency).ok_or_else(|| {
+        Problem::unprocessable(
+            "unknown_currency",
+            format!("{currency} is not a currency of this store."),
+        )
+    })?;
     Ok(PricedIn { currency, exponent })
 }
 

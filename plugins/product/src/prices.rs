@@ -47,17 +47,6 @@ pub fn parse_price(text: &str, exponent: u32) -> Result<i64, PriceError> {
     Ok(amount)
 }
 
-/// How many decimal places a currency has where the store's own table does not say: its amounts can be imported before
-/// the store begins to use it. The rupiah has none, as its payment providers count it.
-pub fn usual_exponent(currency: &str) -> u32 {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "IDR" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI"
-        | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ mod table;
 use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
-use commerce_kernel::control::{DataRequest, Request, StoreRequest};
+use commerce_kernel::control::{DataRequest, Request};
 use serde_json::{Value, json};
 
 use crate::Context;
@@ -127,31 +127,7 @@ impl Import {
                 return (report, ended);
             }
         }
-        match self.add_currency(desk).await {
-            Ok(()) => self.pass(desk, false).await,
-            Err(failure) => (Report::default(), Err(failure)),
-        }
-    }
-
-    /// The operator says what currency the amounts are in: a store that has it not yet gets it, so that what is imported
-    /// can be sold. Nothing changes where the file is not of this format at all.
-    async fn add_currency(&self, desk: &mut Desk) -> Result<(), Failure> {
-        let Some(currency) = self.args.currency.clone() else {
-            return Ok(());
-        };
-        let store = self.store.clone();
-        let show = StoreRequest::Show { store: store.clone() };
-        let shown = desk.carry_out(Request::Store(show)).await?;
-        let mut known = shown["currencies"].as_array().into_iter().flatten();
-        if known.any(|known| known["code"] == *currency) {
-            return Ok(());
-        }
-        desk.carry_out(self.batch(&[], false, true)).await?;
-        self.output
-            .note(&format!("{currency} becomes a currency of store {store}"));
-        let add = StoreRequest::AddCurrency { store, currency };
-        desk.carry_out(Request::Store(add)).await?;
-        Ok(())
+        self.pass(desk, false).await
     }
 
     async fn pass(&self, desk: &mut Desk, dry_run: bool) -> (Report, Result<(), Failure>) {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Operator, Tell};
+use super::{Operator, Tell, currency};
 use crate::control::Progress;
 use crate::http::problem::Problem;
 use crate::plugins::Plugin;
 use crate::storage::sql::Mode;
-use crate::stores::Store;
+use crate::stores::{Currency, Store};
 
 /// How many items of a demonstration one unit of work makes: few at first, while the planner knows nothing of the tables.
 const FIRST_SEED_BATCH: u64 = 10;
@@ -78,9 +78,14 @@ impl Operator {
             ))
         })?;
         let trial = payload["options"]["dry_run"].as_bool().unwrap_or(false);
+        let named = payload["options"]["currency"].as_str().map(currency).transpose()?;
+        let store = with_currency(store, named.as_ref());
         let last = payload["last"].as_bool().unwrap_or(false);
         let answer = self.call(store.clone(), &plugin, &function, payload, !trial).await?;
         if !trial {
+            if let Some(named) = named {
+                self.kernel.stores.add_currency(&store, named).await?;
+            }
             let batches = self.growth.lock().counted(store.number, &plugin, last);
             self.tell_planner(&plugin, batches, last).await;
         }
@@ -189,5 +194,18 @@ impl Growth {
             self.0.insert(key, batches);
         }
         batches
+    }
+}
+
+/// Prices in a currency that the store does not have could be shown and not sold: the operator who names one for a file
+/// gives it to the store. The plugin sees the store as it will be once the first rows are taken; a trial ends there.
+fn with_currency(store: Arc<Store>, named: Option<&Currency>) -> Arc<Store> {
+    match named {
+        Some(named) if !store.currencies.contains(named) => {
+            let mut with = Store::clone(&store);
+            with.currencies.push(named.clone());
+            Arc::new(with)
+        }
+        _ => store,
     }
 }

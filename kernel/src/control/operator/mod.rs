@@ -28,7 +28,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::{Http, openapi};
 use crate::kernel::Kernel;
 use crate::storage::sql::Time;
-use crate::stores::Store;
+use crate::stores::{Currency, Store, currencies};
 
 pub struct Operator {
     kernel: Arc<Kernel>,
@@ -112,4 +112,11 @@ impl Operator {
 
 fn items(values: impl Iterator<Item = Value>) -> Value {
     json!({ "items": values.collect::<Vec<_>>() })
+}
+
+fn currency(code: &str) -> Result<Currency, Problem> {
+    currencies::find(&code.to_uppercase()).ok_or_else(|| {
+        let detail = format!("{code} is no currency code of ISO 4217, such as USD.");
+        Problem::new(Code::InvalidBody, detail)
+    })
 }

@@ -70,8 +70,8 @@ impl Operator {
                 Ok(self.store(&store)?.to_json())
             }
             StoreRequest::AddCurrency { store, currency } => {
-                stores.add_currency(&*self.store(&store)?, &currency).await?;
-                Ok(self.store(&store)?.to_json())
+                let added = super::currency(&currency)?;
+                Ok(stores.add_currency(&*self.store(&store)?, added).await?.to_json())
             }
             StoreRequest::Delete { store } => self.delete_store(&store).await,
         }

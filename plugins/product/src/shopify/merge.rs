@@ -134,10 +134,13 @@ pub fn claim_skus(
             continue;
         };
         let other = match lines.get(owner) {
-            Some(line) => format!("that of line {line}"),
+            Some(line) => format!("line {line}"),
             None => "another variant of the store".to_owned(),
         };
-        remarks.warn(*line, format!("SKU {sku:?} is kept here too, and finds {other}"));
+        remarks.warn(
+            *line,
+            format!("repeats the SKU {sku:?} of {other}: it is kept, and finds that one"),
+        );
     }
 }
 

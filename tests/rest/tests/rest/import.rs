@@ -96,8 +96,8 @@ on_both_engines! {
         assert_eq!((&report["rows"], &report["created"], &report["skipped"]), (&json!(6), &json!(2), &json!(3)));
         // The third shirt has the first one's SKU.
         assert_eq!(lines(&report["warnings"]), [8], "{report}");
-        let shirt = store.guest().get("/api/products/shirt").await;
-        assert_eq!(shirt.expect(200)["variants"].as_array().unwrap().len(), 2);
+        let shirt = store.guest().get("/api/products/shirt").await.expect(200).clone();
+        assert_eq!(shirt["variants"].as_array().unwrap().len(), 2);
     }
 }
 
@@ -141,8 +141,8 @@ on_both_engines! {
     async fn an_import_brings_its_currency_to_the_store(kernel: TestKernel) {
         let store = kernel.store("bikes", "IDR").await;
         let currencies = async || {
-            let store = store.guest().get("/api/store").await;
-            let all = store.expect(200)["currencies"].as_array().unwrap().clone();
+            let store = store.guest().get("/api/store").await.expect(200).clone();
+            let all = store["currencies"].as_array().unwrap().clone();
             all.iter().map(|currency| currency["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
         let text = "Handle,Title,Variant SKU,Variant Price\nmug,Mug,m-1,10.99\n";
@@ -154,8 +154,8 @@ on_both_engines! {
         assert_eq!(currencies().await, ["IDR"], "nothing was imported yet");
         import(&kernel, text, &usd).await.json();
         assert_eq!(currencies().await, ["IDR", "USD"]);
-        let mug = store.guest().get("/api/products/mug").await;
-        assert_eq!(mug.expect(200)["variants"][0]["price"], json!({ "amount": 1_099, "currency": "USD" }));
+        let mug = store.guest().get("/api/products/mug").await.expect(200).clone();
+        assert_eq!(mug["variants"][0]["price"], json!({ "amount": 1_099, "currency": "USD" }));
     }
 }
 
@@ -180,8 +180,8 @@ on_both_engines! {
             let shown = kernel.commerce(&["store", "add-currency", "bikes", "usd", "--json"]).await.json();
             assert_eq!(shown["currencies"].as_array().unwrap().len(), 2, "{shown}");
         }
-        let known = store.guest().get("/api/store").await;
-        assert_eq!(known.expect(200)["currencies"][1], json!({ "code": "USD", "exponent": 2 }));
+        let known = store.guest().get("/api/store").await.expect(200).clone();
+        assert_eq!(known["currencies"][1], json!({ "code": "USD", "exponent": 2 }));
         assert_eq!(kernel.commerce(&["store", "add-currency", "bikes", "XXY"]).await.code, 1);
     }
 }
