@@ -1,13 +1,10 @@
 //! `commerce dev`: from a fresh checkout to a demo store that answers. Started again, it keeps the data. A plugin whose
 //! source or package changes is rebuilt and swapped in while it serves.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use commerce_kernel::Kernel;
 use commerce_kernel::control::{
     AccountRequest, DataRequest, Grants, Operate, Operator, PluginRequest, Request, StoreCreate, StoreRequest,
 };
@@ -17,12 +14,14 @@ use commerce_kernel::secrets::Secret;
 use notify::{RecursiveMode, Watcher};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::Context;
 use crate::commands::migrate::unreachable_database;
-use crate::commands::plugin::{build_one, build_together, plugin_folders};
+use crate::commands::plugin::{build_packages, plugin_folders};
 use crate::desk::{load_config, open_kernel, start_log};
 use crate::exit::{Exit, Failure, of_status};
+use crate::output::Output;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: commerce dev")]
@@ -47,14 +46,14 @@ const SETTLE: Duration = Duration::from_millis(300);
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = load_config(context)?;
     let folders = plugin_folders(&args.plugins);
-    let packages = build_together(&folders, context)?;
+    let packages = build_packages(&folders, context)?;
     let _log = start_log(&config)?;
     migrate::up(&config).await.map_err(unreachable_database)?;
     let kernel = open_kernel(config).await?;
     let operator = Operator::new(kernel.clone());
     install(&operator, &packages, context).await?;
     let is_new = provision(&operator, args.products, context).await?;
-    let watching = watch(kernel.clone(), &args.plugins, context.output);
+    let watching = Watch::start(operator, args.plugins, packages, context.output);
     serve_kernel(kernel, |address| banner(&format!("http://{address}"), is_new))
         .await
         .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}")))?;
@@ -198,12 +197,34 @@ fn banner(url: &str, is_new: bool) {
     );
 }
 
-/// Rebuilds the plugin whose files change, and swaps it in. What does not build or install is reported and left as it was.
-fn watch(kernel: Arc<Kernel>, plugins: &Path, output: crate::output::Output) -> tokio::task::JoinHandle<()> {
-    let plugins = plugins.to_owned();
-    tokio::spawn(async move {
+/// Swaps in what changes: a plugin's source, which is rebuilt first, or a package that somebody else built. What does not
+/// build or install is reported, and the plugin left as it was.
+struct Watch {
+    operator: Operator,
+    /// The folder of the plugins' folders.
+    plugins: PathBuf,
+    packages: BTreeSet<PathBuf>,
+    output: Output,
+}
+
+impl Watch {
+    fn start(operator: Operator, plugins: PathBuf, packages: Vec<PathBuf>, output: Output) -> JoinHandle<()> {
+        let watch = Self {
+            operator,
+            plugins,
+            packages: packages.into_iter().collect(),
+            output,
+        };
+        tokio::spawn(async move {
+            if let Err(error) = watch.run().await {
+                output.note(&format!("changed plugins are not swapped in: {error}"));
+            }
+        })
+    }
+
+    async fn run(mut self) -> notify::Result<()> {
         let (sender, mut changes) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             for path in event
                 .into_iter()
                 .filter(|event| !event.kind.is_access())
@@ -211,45 +232,49 @@ fn watch(kernel: Arc<Kernel>, plugins: &Path, output: crate::output::Output) -> 
             {
                 let _ = sender.send(path);
             }
-        });
-        let Ok(mut watcher) = watcher else { return };
-        if watcher.watch(&plugins, RecursiveMode::Recursive).is_err() {
-            return;
+        })?;
+        watcher.watch(&self.plugins, RecursiveMode::Recursive)?;
+        let folders: BTreeSet<&Path> = self.packages.iter().filter_map(|package| package.parent()).collect();
+        for folder in folders {
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
         }
-        let operator = Operator::new(kernel);
         while let Some(first) = changes.recv().await {
             let mut touched = BTreeSet::from([first]);
             while let Ok(Some(path)) = tokio::time::timeout(SETTLE, changes.recv()).await {
                 touched.insert(path);
             }
-            let folders = plugin_folders(&plugins)
-                .into_iter()
-                .filter_map(|folder| folder.canonicalize().ok());
-            for folder in folders.filter(|folder| touched.iter().any(|path| path.starts_with(folder))) {
-                rebuild(&operator, &folder, output).await;
+            if let Err(failure) = self.follow(&touched).await {
+                self.output.failure(&failure);
             }
         }
-    })
-}
+        Ok(())
+    }
 
-async fn rebuild(operator: &Operator, folder: &Path, output: crate::output::Output) {
-    let (built, name) = {
-        let folder = folder.to_owned();
-        let name = name_of(&folder);
-        let context = Context { config: None, output };
-        (
-            tokio::task::spawn_blocking(move || build_one(&folder, &context)).await,
-            name,
-        )
-    };
-    let outcome = match built {
-        Ok(Ok(package)) => swap_in(operator, &package).await,
-        Ok(Err(failure)) => Err(failure),
-        Err(error) => Err(Failure::new(Exit::Failed, error.to_string())),
-    };
-    match outcome {
-        Ok(true) => output.note(&format!("{name} was swapped in")),
-        Ok(false) => {}
-        Err(failure) => output.failure(&failure),
+    async fn follow(&mut self, touched: &BTreeSet<PathBuf>) -> Result<(), Failure> {
+        let folders = plugin_folders(&self.plugins);
+        let is_source = |path: &Path| {
+            let mut sources = folders.iter().filter_map(|folder| folder.canonicalize().ok());
+            sources.any(|folder| path.starts_with(folder))
+        };
+        if touched.iter().any(|path| is_source(path)) {
+            let context = Context {
+                config: None,
+                output: self.output,
+            };
+            let building = tokio::task::spawn_blocking(move || build_packages(&folders, &context));
+            let built = building.await;
+            let built = built.map_err(|error| Failure::new(Exit::Failed, error.to_string()))??;
+            self.packages.extend(built);
+        } else if touched.is_disjoint(&self.packages) {
+            return Ok(());
+        }
+        for package in &self.packages {
+            match swap_in(&self.operator, package).await {
+                Ok(true) => self.output.note(&format!("{} was swapped in", name_of(package))),
+                Ok(false) => {}
+                Err(failure) => self.output.failure(&failure),
+            }
+        }
+        Ok(())
     }
 }

@@ -120,8 +120,9 @@ pub struct Schedule {
 }
 
 /// The function takes `{"header": […], "rows": [{"line": 2, "fields": […]}], "last": false, "options": {…}}` and answers
-/// `{"consumed": 10, "created": 1, "updated": 0, "unchanged": 0, "errors": [{"line": 4, "message": "…"}]}`. Rows that it did not consume
-/// come again, with more behind them; with `last` it must consume all.
+/// `{"consumed": 10, "created": 1, "updated": 0, "unchanged": 0, "errors": [{"line": 4, "message": "…"}], "warnings": […]}`: nothing was
+/// made of a row with an error, and of one with a warning not all. Rows that it did not consume come again, with more behind
+/// them; with `last` it must consume all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Import {
     /// `products`

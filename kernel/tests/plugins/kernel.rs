@@ -81,9 +81,10 @@ impl TestKernel {
         Self::open(config, SqlConfig::default(), folder, true).await
     }
 
-    /// Another node on the same database.
+    /// Another node on the same database, with the same folder of compiled plugins: how long compiling takes depends on the
+    /// machine.
     pub async fn second_node(&self, url: &str) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let folder = self.folder.clone();
         Self::open(
             PluginsConfig::default(),
             SqlConfig {

@@ -129,41 +129,28 @@ impl Toolchain {
     }
 }
 
-/// Compiles the plugin in `folder`; answers where its core module is.
+/// Compiles the plugins of one workspace side by side, since linking one occupies one core for many seconds; answers where
+/// their core modules are, in that order.
 pub(crate) fn compile(
-    folder: &Path,
-    toolchain: &Toolchain,
-    target_dir: &Path,
-    progress: &mut dyn FnMut(&str),
-) -> Result<PathBuf, BuildError> {
-    let mut cargo = guest_cargo("rustc", folder, toolchain, target_dir);
-    cargo.args(["--crate-type", "cdylib"]);
-    let messages = run(cargo, progress)?;
-    artifact(&messages).ok_or_else(|| BuildError::Compile("cargo names no module that it made".to_owned()))
-}
-
-/// Compiles the plugins of one workspace side by side: linking one occupies one core for many seconds, and cargo lets
-/// only one `cargo rustc` at a time into a target folder. [`compile`] then finds its plugin done, where the plugin's
-/// `Cargo.toml` says `crate-type = ["cdylib"]` by itself.
-pub(crate) fn compile_together(
     folders: &[PathBuf],
     toolchain: &Toolchain,
     target_dir: &Path,
     progress: &mut dyn FnMut(&str),
-) -> Result<(), BuildError> {
-    let [first, ..] = folders else { return Ok(()) };
-    let mut cargo = guest_cargo("build", first, toolchain, target_dir);
+) -> Result<Vec<PathBuf>, BuildError> {
+    let [first, ..] = folders else { return Ok(Vec::new()) };
+    let mut cargo = guest_cargo(first, toolchain, target_dir);
     for folder in folders {
         cargo.arg("--package").arg(package_name(folder)?);
     }
-    run(cargo, progress).map(drop)
+    let messages = run(cargo, progress)?;
+    folders.iter().map(|folder| artifact(&messages, folder)).collect()
 }
 
-fn guest_cargo(command: &str, folder: &Path, toolchain: &Toolchain, target_dir: &Path) -> Command {
+fn guest_cargo(folder: &Path, toolchain: &Toolchain, target_dir: &Path) -> Command {
     let mut cargo = toolchain.cargo();
     cargo
         .current_dir(folder)
-        .args([command, "--lib", "--profile", "plugin", "--target", TARGET]);
+        .args(["build", "--lib", "--profile", "plugin", "--target", TARGET]);
     cargo
         .arg("--target-dir")
         .arg(target_dir)
@@ -229,21 +216,30 @@ fn run(mut cargo: Command, progress: &mut dyn FnMut(&str)) -> Result<String, Bui
     }
 }
 
-/// The module of the last package that cargo tells of: the plugin itself.
-fn artifact(messages: &str) -> Option<PathBuf> {
+/// The module that cargo made of the package in `folder`.
+fn artifact(messages: &str, folder: &Path) -> Result<PathBuf, BuildError> {
     #[derive(Deserialize)]
     struct Message {
         reason: String,
         #[serde(default)]
+        manifest_path: PathBuf,
+        #[serde(default)]
         filenames: Vec<PathBuf>,
     }
+    let path = folder.join("Cargo.toml");
+    let manifest = fs::canonicalize(&path).map_err(BuildError::file(&path))?;
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    let mut files = messages
+    messages
         .filter(|message| message.reason == "compiler-artifact")
-        .flat_map(|message| message.filenames);
-    files.rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
+        .filter(|message| fs::canonicalize(&message.manifest_path).is_ok_and(|path| path == manifest))
+        .flat_map(|message| message.filenames)
+        .find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
+        .ok_or_else(|| BuildError::Source {
+            path,
+            reason: "makes no module: write `crate-type = [\"cdylib\"]` under `[lib]`".to_owned(),
+        })
 }
 
 /// Without what an outer cargo or the user's shell sets for other builds.

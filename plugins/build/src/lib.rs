@@ -4,7 +4,8 @@
 //! [`build`]: read and check `plugin.toml` ([`manifest`]), compile with what this machine has ([`compile`]), make the
 //! core module a component and put everything that belongs to the plugin into its custom sections ([`package`]).
 //!
-//! The same source, toolchain and dependencies give the same bytes, so a package's SHA-256 names it.
+//! The same source, toolchain and dependencies give the same bytes, so a package's SHA-256 names it. Plugins of one
+//! workspace that are built together share the features of their dependencies, as cargo has it.
 
 mod compile;
 pub mod contracts;
@@ -32,15 +33,9 @@ pub struct Options {
     pub output_dir: Option<PathBuf>,
 }
 
-/// Builds the plugin in `folder`; answers where its package is. `progress` gets a line for each step.
-pub fn build(folder: &Path, options: &Options, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, BuildError> {
-    let toolchain = Toolchain::find(folder)?;
-    let target_dir = options.target_dir(folder, &toolchain)?;
-    build_with(folder, &toolchain, &target_dir, options, progress)
-}
-
-/// Builds the plugins of one workspace, as many side by side as there are cores; answers their packages in that order.
-pub fn build_all(
+/// Builds the plugins of one workspace, as many side by side as there are cores; answers where their packages are, in that
+/// order. `progress` gets a line for each step.
+pub fn build(
     folders: &[PathBuf],
     options: &Options,
     progress: &mut dyn FnMut(&str),
@@ -48,34 +43,22 @@ pub fn build_all(
     let [first, ..] = folders else {
         return Ok(Vec::new());
     };
+    let sources = folders.iter().map(|folder| sources::read(folder));
+    let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let toolchain = Toolchain::find(first)?;
     let target_dir = options.target_dir(first, &toolchain)?;
-    compile::compile_together(folders, &toolchain, &target_dir, progress)?;
-    folders
-        .iter()
-        .map(|folder| build_with(folder, &toolchain, &target_dir, options, progress))
-        .collect()
-}
-
-fn build_with(
-    folder: &Path,
-    toolchain: &Toolchain,
-    target_dir: &Path,
-    options: &Options,
-    progress: &mut dyn FnMut(&str),
-) -> Result<PathBuf, BuildError> {
-    let sources = sources::read(folder)?;
-    let name = &sources.manifest.plugin.name;
-    progress(&format!("Compiling plugin {name}"));
-    let core = compile::compile(folder, toolchain, target_dir, progress)?;
-    let core = fs::read(&core).map_err(BuildError::file(&core))?;
-
-    progress(&format!("Packaging plugin {name}"));
-    let package = package::assemble(&core, &sources)?;
     let output_dir = options.output_dir.clone().unwrap_or_else(|| target_dir.join("plugins"));
-    let output = output_dir.join(format!("{name}.wasm"));
-    write_whole(&output, &package)?;
-    Ok(output)
+    let modules = compile::compile(folders, &toolchain, &target_dir, progress)?;
+    let mut packages = Vec::with_capacity(folders.len());
+    for (module, sources) in modules.iter().zip(&sources) {
+        let name = &sources.manifest.plugin.name;
+        progress(&format!("Packaging plugin {name}"));
+        let module = fs::read(module).map_err(BuildError::file(module))?;
+        let output = output_dir.join(format!("{name}.wasm"));
+        write_whole(&output, &package::assemble(&module, sources)?)?;
+        packages.push(output);
+    }
+    Ok(packages)
 }
 
 impl Options {

@@ -113,10 +113,11 @@ fn component() -> &'static Component {
             target_dir: Some(here.join("../../target/wasm")),
             output_dir: Some(folder.path().to_owned()),
         };
-        let package = commerce_build::build(folder.path(), &options, &mut |line| eprintln!("{line}")).unwrap();
+        let folders = [folder.path().to_owned()];
+        let packages = commerce_build::build(&folders, &options, &mut |line| eprintln!("{line}")).unwrap();
         let mut config = Config::new();
         config.concurrency_support(false);
-        Component::from_file(&Engine::new(&config).unwrap(), package).unwrap()
+        Component::from_file(&Engine::new(&config).unwrap(), &packages[0]).unwrap()
     })
 }
 

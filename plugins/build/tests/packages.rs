@@ -17,8 +17,8 @@ fn build(folder: &Path, output: &Path) -> Result<Vec<u8>, BuildError> {
         target_dir: Some(target_dir()),
         output_dir: Some(output.to_owned()),
     };
-    let package = commerce_build::build(folder, &options, &mut |line| eprintln!("{line}"))?;
-    Ok(fs::read(package).unwrap())
+    let packages = commerce_build::build(&[folder.to_owned()], &options, &mut |line| eprintln!("{line}"))?;
+    Ok(fs::read(&packages[0]).unwrap())
 }
 
 /// What the outermost level of a package says about itself.
@@ -133,7 +133,7 @@ fn packages_built_together_carry_the_contracts_of_their_services() {
         output_dir: Some(output.path().to_owned()),
     };
     let folders = ["hello", "tour"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name));
-    let packages = commerce_build::build_all(&folders, &options, &mut |line| eprintln!("{line}")).unwrap();
+    let packages = commerce_build::build(&folders, &options, &mut |line| eprintln!("{line}")).unwrap();
     let carried = packages.iter().map(|package| {
         let package = Outside::of(&fs::read(package).unwrap());
         let contracts: Vec<String> = serde_json::from_str(package.section(sections::CONTRACTS)).unwrap();

@@ -26,30 +26,30 @@ pub fn clear(products: &[&str]) -> Result<(), Problem> {
 }
 
 /// Puts products, which are on no shelf, where they belong. `home` is the store's currency.
+///
+/// Prices are looked up product by product and never joined as a whole: PostgreSQL takes a table that has just been
+/// filled for empty, and would read all prices again for each shelf of each product.
 pub fn fill(products: &[&str], home: Currency) -> Result<(), Problem> {
     sql!(
         "insert into shelves (shelf, currency, product_id, title_key, price)
          with placed as (
-            select p.id as product_id, p.status as shelf from products p where p.id = any($1)
+            select p.id as product_id, p.title_key, p.status as shelf from products p where p.id = any($1)
             union
-            select t.product_id, p.status || '/t/' || t.tag_key
+            select p.id, p.title_key, p.status || '/t/' || t.tag_key
             from product_tags t join products p on p.id = t.product_id where t.product_id = any($1)
             union
-            select l.product_id, p.status || '/c/' || a.ancestor_id
+            select p.id, p.title_key, p.status || '/c/' || a.ancestor_id
             from product_categories l join category_ancestors a on a.category_id = l.category_id
                 join products p on p.id = l.product_id where l.product_id = any($1)
-         ), priced as (
-            select p.id as product_id, '' as currency, coalesce(min(r.amount), 9007199254740991) as price
-            from products p left join variants v on v.product_id = p.id
-                left join prices r on r.variant_id = v.id and r.currency = v.currency
-            where p.id = any($1) group by p.id
-            union all
-            select v.product_id, r.currency, min(r.amount)
-            from variants v join prices r on r.variant_id = v.id
-            where v.product_id = any($1) and r.currency <> $2 group by v.product_id, r.currency
          )
-         select a.shelf, c.currency, p.id, p.title_key, c.price
-         from placed a join priced c on c.product_id = a.product_id join products p on p.id = a.product_id",
+         select a.shelf, '', a.product_id, a.title_key,
+            coalesce((select min(r.amount) from variants v join prices r on r.variant_id = v.id and r.currency = v.currency
+                where v.product_id = a.product_id), 9007199254740991)
+         from placed a
+         union all
+         select a.shelf, r.currency, a.product_id, a.title_key, min(r.amount)
+         from placed a join variants v on v.product_id = a.product_id join prices r on r.variant_id = v.id
+         where v.product_id = any($1) and r.currency <> $2 group by a.shelf, r.currency, a.product_id, a.title_key",
         JsonColumn(products),
         home
     )

@@ -45,7 +45,10 @@ pub struct Report {
     pub created: usize,
     pub updated: usize,
     pub unchanged: usize,
+    /// Rows that nothing was made of.
     pub errors: Vec<RowError>,
+    /// Rows of which something was left out or taken otherwise than it was written.
+    pub warnings: Vec<RowError>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

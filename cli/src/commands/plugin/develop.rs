@@ -24,19 +24,12 @@ pub(super) fn new(name: &str, dir: Option<PathBuf>, context: &Context) -> Result
 }
 
 pub(super) fn build(folders: Vec<PathBuf>, all: bool, context: &Context) -> Result<Exit, Failure> {
-    let built = if all {
-        build_together(&plugins_of_project(), context)?
-    } else {
-        let folders = if folders.is_empty() {
-            vec![PathBuf::from(".")]
-        } else {
-            folders
-        };
-        folders
-            .iter()
-            .map(|folder| build_one(folder, context))
-            .collect::<Result<_, _>>()?
+    let folders = match folders {
+        _ if all => plugins_of_project(),
+        none if none.is_empty() => vec![PathBuf::from(".")],
+        some => some,
     };
+    let built = build_packages(&folders, context)?;
     let items: Vec<Value> = built
         .iter()
         .map(|path| json!({ "package": path, "bytes": size(path) }))
@@ -75,20 +68,14 @@ fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Compiles one plugin; the compiler's own progress goes to standard error.
-pub fn build_one(folder: &Path, context: &Context) -> Result<PathBuf, Failure> {
-    commerce_build::build(folder, &Default::default(), &mut |line| context.output.note(line)).map_err(build_failure)
-}
-
-/// Compiles plugins of one workspace side by side.
-pub fn build_together(folders: &[PathBuf], context: &Context) -> Result<Vec<PathBuf>, Failure> {
-    commerce_build::build_all(folders, &Default::default(), &mut |line| context.output.note(line))
-        .map_err(build_failure)
+/// Compiles plugins of one workspace; the compiler's own progress goes to standard error.
+pub fn build_packages(folders: &[PathBuf], context: &Context) -> Result<Vec<PathBuf>, Failure> {
+    commerce_build::build(folders, &Default::default(), &mut |line| context.output.note(line)).map_err(build_failure)
 }
 
 pub fn read_package(path: &Path, context: &Context) -> Result<Vec<u8>, Failure> {
     let file = if path.is_dir() {
-        build_one(path, context)?
+        build_packages(&[path.to_owned()], context)?.swap_remove(0)
     } else {
         path.to_owned()
     };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use commerce_kernel::control::{PluginRequest, Request};
 
-pub use self::develop::{build_one, build_together, plugin_folders, read_package};
+pub use self::develop::{build_packages, plugin_folders, read_package};
 use crate::Context;
 use crate::desk::Desk;
 use crate::exit::{Exit, Failure};

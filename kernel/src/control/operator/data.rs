@@ -13,8 +13,7 @@ use crate::plugins::Plugin;
 use crate::storage::sql::Mode;
 use crate::stores::{Store, currencies};
 
-/// How many items of a demonstration one unit of work makes: few at first, while the planner knows nothing of the tables.
-const FIRST_SEED_BATCH: u64 = 10;
+/// How many items of a demonstration one unit of work makes.
 const SEED_BATCH: u64 = 100;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -147,7 +146,7 @@ impl Operator {
             })?;
             let (mut created, mut from, mut batches) = (0, 0, 0);
             while from < count {
-                let batch = (FIRST_SEED_BATCH << batches.min(8)).min(SEED_BATCH).min(count - from);
+                let batch = SEED_BATCH.min(count - from);
                 let payload = json!({ "count": batch, "from": from });
                 let answer = self.call(store.clone(), &plugin, &function, payload, true).await?;
                 created += answer["created"].as_u64().unwrap_or(0);

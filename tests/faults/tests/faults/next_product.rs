@@ -35,7 +35,9 @@ pub fn package() -> PathBuf {
             target_dir: Some(workspace.join("wasm")),
             output_dir: Some(workspace.join("packages")),
         };
-        commerce_build::build(&folder, &options, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"))
+        commerce_build::build(&[folder], &options, &mut |_| {})
+            .unwrap_or_else(|error| panic!("{error}"))
+            .swap_remove(0)
     });
     PACKAGE.clone()
 }
