@@ -90,7 +90,7 @@ pub fn write(cx: &Context, Json(new): Json<NewNote>) -> Result<Created<Note>, Pr
         note.written_at
     )
     .execute()
-    .on_constraint("one_title", || {
+    .on_constraint("account, title", || {
         Problem::conflict("title_taken", "You have a note of this title.").field("/title", "is taken")
     })?;
     events::publish(
@@ -128,7 +128,7 @@ pub fn change(cx: &Context, Path(id): Path<NoteId>, Json(patch): Json<NotePatch>
         note.body
     )
     .execute()
-    .on_constraint("one_title", || {
+    .on_constraint("account, title", || {
         Problem::conflict("title_taken", "You have a note of this title.")
     })?;
     Ok(Json(note))

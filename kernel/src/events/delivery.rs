@@ -7,6 +7,8 @@
 //! "Oldest" is by `sequence`, given out when the row is written just before its COMMIT. Two units of work that touch
 //! the same aggregate wait for each other's row locks before they get there, so positions of one key follow commits.
 //!
+//! Of a long queue behind one row only the front is kept due ([`set_aside`]); each row that is done calls the next few.
+//!
 //! What is written for a subscriber that has since been disabled waits until it is enabled again; what is written
 //! while it is disabled never gets a row; removing the plugin for good, or the store, drops the rows ([`forget_plugin`]).
 
@@ -93,6 +95,31 @@ impl Queue for Deliveries {
         self.sql.kernel().execute(text, &args![&*self.node]).await
     }
 
+    async fn call_next(&self, delivery: &Delivery) -> Result<(), SqlError> {
+        let next = "select sequence from (
+                      select sequence, due_at from kernel.deliveries
+                      where finished_at is null and store = $1 and subscriber = $2 and publisher = $3 and key = $4
+                        and sequence > $5
+                      order by sequence limit 50) as near
+                    where due_at > $6";
+        let args = args![
+            delivery.store,
+            &delivery.subscriber,
+            &delivery.publisher,
+            &delivery.key,
+            delivery.claim.sequence,
+            Time::now()
+        ];
+        let set_aside = self.sql.kernel().fetch_all(next, &args).await?;
+        let call =
+            "update kernel.deliveries set due_at = $1 where sequence = $2 and lease is null and finished_at is null";
+        let mut calls = Vec::with_capacity(set_aside.len());
+        for row in &set_aside {
+            calls.push(KernelStatement::new(call, args![Time::now(), row.get::<i64>(0)?]));
+        }
+        self.sql.kernel().transaction(calls).await.map(drop)
+    }
+
     fn work(delivery: &Delivery) -> Work<'_> {
         Work {
             id: &delivery.event_id,
@@ -132,6 +159,17 @@ impl Queue for Deliveries {
         )
     }
 
+    fn put_off_others(&self, delivery: &Delivery, pause: Duration) -> KernelStatement {
+        KernelStatement::new(
+            "update kernel.deliveries set due_at = $1 where sequence in (
+               select sequence from kernel.deliveries
+               where finished_at is null and state = 'waiting' and lease is null
+                 and store = $2 and subscriber = $3 and due_at <= $4
+               limit 1000 for update skip locked)",
+            args![after(pause), delivery.store, delivery.subscriber.clone(), Time::now()],
+        )
+    }
+
     fn put_off(&self, delivery: &Delivery, pause: Duration) -> KernelStatement {
         let Claim { sequence, fence } = delivery.claim;
         KernelStatement::new(
@@ -158,6 +196,35 @@ fn read(row: &Row) -> Result<Delivery, SqlError> {
         occurred_at: row.get(9)?,
         attempts: u32::try_from(row.get::<i64>(10)? - 1).unwrap_or(0),
     })
+}
+
+/// Long, because nothing depends on it: what stands behind is called when its turn comes near.
+const SET_ASIDE: Duration = Duration::from_secs(600);
+
+/// Makes what stands far back in the queue of its key due later. Otherwise every claim would look through all of it for the
+/// few rows that may be delivered: with a hundred thousand behind a dead letter, for most of a second.
+pub(super) async fn set_aside(sql: &Sql) -> Result<(), SqlError> {
+    const BATCH: i64 = 5_000;
+    // Those near the head stay: who is called and set aside at the same moment is called again by the next that is done.
+    let text = "update kernel.deliveries set due_at = $1 where sequence in (
+                  select later.sequence from kernel.deliveries later
+                  where later.finished_at is null and later.state = 'waiting' and later.lease is null and later.due_at <= $2
+                    and exists (
+                      select 1 from kernel.deliveries elder
+                      where elder.finished_at is null and elder.store = later.store
+                        and elder.subscriber = later.subscriber and elder.publisher = later.publisher
+                        and elder.key = later.key and elder.sequence < later.sequence
+                      order by elder.sequence limit 1 offset 20)
+                  order by later.due_at, later.sequence limit $3)";
+    loop {
+        let set_aside = sql
+            .kernel()
+            .execute(text, &args![after(SET_ASIDE), Time::now(), BATCH])
+            .await?;
+        if set_aside < BATCH.unsigned_abs() {
+            return Ok(());
+        }
+    }
 }
 
 /// For the transaction that removes a plugin and its tables: what waits for it, and what it planned, is dropped.

@@ -228,6 +228,17 @@ impl Queue for Jobs {
         )
     }
 
+    fn put_off_others(&self, job: &DueJob, pause: Duration) -> KernelStatement {
+        KernelStatement::new(
+            "update kernel.jobs set run_at = $1 where sequence in (
+               select sequence from kernel.jobs
+               where finished_at is null and state = 'waiting' and lease is null
+                 and store = $2 and plugin = $3 and run_at <= $4
+               limit 1000 for update skip locked)",
+            args![after(pause), job.store, job.plugin.clone(), Time::now()],
+        )
+    }
+
     fn put_off(&self, job: &DueJob, pause: Duration) -> KernelStatement {
         let Claim { sequence, fence } = job.claim;
         KernelStatement::new(

@@ -24,7 +24,7 @@ const BATCH: u64 = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// The rules of the kernel's tables.
-pub(super) fn kernel_rules(config: &EventsConfig) -> [PurgeRule; 4] {
+pub(super) fn kernel_rules(config: &EventsConfig) -> [PurgeRule; 3] {
     [
         PurgeRule {
             table: "deliveries",
@@ -38,15 +38,8 @@ pub(super) fn kernel_rules(config: &EventsConfig) -> [PurgeRule; 4] {
                      select sequence from kernel.jobs where finished_at < $1 order by finished_at limit $2)",
             keep: config.keep(),
         },
-        // A client that gives up trying within a day gets the first answer however often it tries.
-        PurgeRule {
-            table: "idempotency",
-            text: "delete from kernel.idempotency where (store, caller, method, path, key) in (
-                     select store, caller, method, path, key from kernel.idempotency
-                     where created_at < $1 order by created_at limit $2)",
-            keep: DAY,
-        },
-        // An expired link is refused whether it is known or not. Sessions and throttles are `auth`'s own to purge.
+        // An expired link is refused whether it is known or not. Sessions and throttles are `auth`'s own to purge, kept
+        // answers are `http`'s.
         PurgeRule {
             table: "account_tokens",
             text: "delete from kernel.account_tokens where token_hash in (

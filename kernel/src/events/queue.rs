@@ -27,6 +27,11 @@ pub(super) trait Queue: Send + Sync + 'static {
     /// Gives back what this node still holds, as if it had not been claimed.
     async fn release(&self) -> Result<u64, SqlError>;
 
+    /// The row is done: those that waited for it may be due now.
+    async fn call_next(&self, _row: &Self::Row) -> Result<(), SqlError> {
+        Ok(())
+    }
+
     fn work(row: &Self::Row) -> Work<'_>;
 
     /// Has the plugin do it and commit that together with the mark that it is done.
@@ -40,6 +45,10 @@ pub(super) trait Queue: Send + Sync + 'static {
 
     /// Not tried at all: again after the pause, and the claim does not count as an attempt.
     fn put_off(&self, row: &Self::Row, pause: Duration) -> KernelStatement;
+
+    /// Puts off much of what else is due for the same plugin in the same store. Row by row, the backlog of a plugin that
+    /// was disabled, or of a store that was suspended, would come round faster than it is put off and keep everybody waiting.
+    fn put_off_others(&self, row: &Self::Row, pause: Duration) -> KernelStatement;
 }
 
 /// What the runner needs to know of a claimed row.

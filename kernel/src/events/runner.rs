@@ -16,8 +16,8 @@ use super::jobs::Jobs;
 use super::metrics::Metrics;
 use super::queue::{Queue, Work};
 use super::schedule::Schedules;
-use super::{Consumers, Events, EventsConfig, Failure, PurgeRule, backlog, lease, purge};
-use crate::storage::sql::{Sql, SqlError, Time};
+use super::{Consumers, Events, EventsConfig, Failure, PurgeRule, backlog, delivery, lease, purge};
+use crate::storage::sql::{KernelStatement, Sql, SqlError, Time};
 use crate::typeid;
 
 /// Work for a plugin that does not take part now is looked at again after so long.
@@ -27,6 +27,7 @@ const NOT_NOW: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_secs(1);
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 const GAUGES_EVERY: Duration = Duration::from_secs(10);
+const SET_ASIDE_EVERY: Duration = Duration::from_secs(20);
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// Errors are kept for people to read: the first sentence matters.
 const ERROR_CHARACTERS: usize = 500;
@@ -227,7 +228,7 @@ impl<Q: Queue> Worker<Q> {
         } = &*self.shared;
         let work = Q::work(row);
         if !consumers.takes_part(work.store, work.plugin) {
-            return Outcome::PutOff(PUT_OFF);
+            return Outcome::TakesNoPart;
         }
         if work.attempts > config.max_attempts {
             let error = format!("the kernel stopped during the last of {} attempts", config.max_attempts);
@@ -258,6 +259,8 @@ impl<Q: Queue> Worker<Q> {
             Outcome::Done => {
                 let delay = (Time::now().0 - work.since).max(0);
                 metrics.delay.with_label_values(&[Q::KIND]).observe(delay as f64 / 1e6);
+                // Should this fail, they are due some time later.
+                warn_of("calling the next of a key", queue.call_next(row).await);
                 return;
             }
             Outcome::Lost => {
@@ -282,11 +285,19 @@ impl<Q: Queue> Worker<Q> {
                 );
                 queue.bury(row, &bounded(error))
             }
+            Outcome::TakesNoPart => {
+                let all = vec![queue.put_off(row, PUT_OFF), queue.put_off_others(row, PUT_OFF)];
+                return self.write(&work, all).await;
+            }
             Outcome::PutOff(pause) => queue.put_off(row, *pause),
         };
+        self.write(&work, vec![statement]).await;
+    }
+
+    async fn write(&self, work: &Work<'_>, statements: Vec<KernelStatement>) {
         // Should this fail, the row comes back when its lease ends.
-        if let Err(error) = queue.sql().kernel().transaction(vec![statement]).await {
-            log(Q::KIND, &work, &error.to_string());
+        if let Err(error) = self.shared.queue.sql().kernel().transaction(statements).await {
+            log(Q::KIND, work, &error.to_string());
         }
     }
 
@@ -312,6 +323,8 @@ enum Outcome {
     Done,
     Failed(String),
     Dead(String),
+    /// The plugin is disabled in this store, or the store suspended.
+    TakesNoPart,
     PutOff(Duration),
     Lost,
 }
@@ -322,7 +335,7 @@ impl Outcome {
             Self::Done => "done",
             Self::Failed(_) => "failed",
             Self::Dead(_) => "dead",
-            Self::PutOff(_) => "put_off",
+            Self::TakesNoPart | Self::PutOff(_) => "put_off",
             Self::Lost => "lost",
         }
     }
@@ -362,9 +375,10 @@ struct Upkeep {
 
 impl Upkeep {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
-        let (mut reconcile, mut gauges, mut purge) = (
+        let (mut reconcile, mut gauges, mut set_aside, mut purge) = (
             Every::new(RECONCILE_EVERY),
             Every::new(GAUGES_EVERY),
+            Every::new(SET_ASIDE_EVERY),
             Every::new(PURGE_EVERY),
         );
         while !*stopped.borrow() {
@@ -383,6 +397,12 @@ impl Upkeep {
                 warn_of(
                     "counting the backlog",
                     backlog::gauge(&self.sql, &self.metrics.backlog).await,
+                );
+            }
+            if set_aside.due() {
+                warn_of(
+                    "setting aside what stands far back",
+                    delivery::set_aside(&self.sql).await,
                 );
             }
             if purge.due() {

@@ -1,10 +1,11 @@
 //! A package's migrations against what has been applied: which files are new, what they do, and the schema they lead to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::package::Package;
 use super::upgrade::InstallError;
-use crate::storage::sql::border::{self, Class, Schema, View};
+use crate::storage::sql::border::{self, Border, Class, Schema, Step, View};
 use crate::storage::sql::{PluginMigration, Sql};
 
 pub(super) struct Plan {
@@ -12,6 +13,8 @@ pub(super) struct Plan {
     pub schema: Schema,
     /// Those that have not been applied, in order.
     pub new_files: Vec<PluginMigration>,
+    /// What a store that is created later gets: the statements marked `-- each store`, as they run on these tables.
+    pub each_store: Vec<Step>,
     /// Whether one of the new files takes something away that an older version may need.
     pub contracts: bool,
 }
@@ -32,10 +35,19 @@ pub(super) fn plan(package: &Package, applied: &BTreeMap<String, String>) -> Res
     let mut schema = Schema::empty(package.name()).map_err(|refusal| refuse("", refusal.to_string()))?;
     let mut new_files = Vec::new();
     let mut contracts = false;
+    let (mut for_each_store, mut renamed) = (Vec::new(), Vec::new());
     for migration in &package.migrations {
         let planned = border::plan_migration(&schema, &migration.file, &migration.text);
         let planned = planned.map_err(|refusal| refuse(&migration.file, refusal.to_string()))?;
         schema = planned.schema_after;
+        renamed.extend(planned.renamed);
+        for_each_store.extend(
+            planned
+                .steps
+                .iter()
+                .filter_map(marked)
+                .map(|(table, text)| (&migration.file, table, text)),
+        );
         if !applied.contains_key(&migration.file) {
             contracts |= planned.class == Class::Contract;
             let (file, checksum) = (migration.file.clone(), migration.checksum());
@@ -45,6 +57,27 @@ pub(super) fn plan(package: &Package, applied: &BTreeMap<String, String>) -> Res
                 steps: planned.steps,
             });
         }
+    }
+    let border = Border::new(Arc::new(schema.clone()), Vec::new());
+    let mut each_store = Vec::with_capacity(for_each_store.len());
+    for (file, table, text) in for_each_store {
+        // The rows of a table that was dropped are missed by nobody; those of one that has another name now would be.
+        if schema.table(&table).is_none() && !renamed.contains(&table) {
+            continue;
+        }
+        let prepared = border.prepare(&text).map_err(|refusal| {
+            let reason = format!(
+                "stores that are created later would not get what it marks `-- each store`, which does not fit the tables \
+                 as later files leave them: {}\n{text}",
+                refusal.message
+            );
+            refuse(file, reason)
+        })?;
+        each_store.push(Step::Data {
+            text,
+            prepared,
+            each_new_store: true,
+        });
     }
     let views = package.manifest.views.iter();
     let views = views
@@ -59,8 +92,23 @@ pub(super) fn plan(package: &Package, applied: &BTreeMap<String, String>) -> Res
     Ok(Plan {
         schema,
         new_files,
+        each_store,
         contracts,
     })
+}
+
+/// The table that a step marked `-- each store` writes, and its text.
+fn marked(step: &Step) -> Option<(String, String)> {
+    let Step::Data {
+        text,
+        prepared,
+        each_new_store: true,
+    } = step
+    else {
+        return None;
+    };
+    let written = prepared.tables.iter().find(|access| access.writes)?;
+    Some((written.table.clone(), text.clone()))
 }
 
 /// Applied files are history: each must still be there, unchanged, and new ones come after them.

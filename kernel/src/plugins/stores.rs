@@ -1,24 +1,17 @@
 //! What plugins keep of a store: set up when a store is created, removed when it is deleted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 
 use super::{Plugin, Plugins, migrations};
 use crate::caller::Caller;
 use crate::events;
 use crate::http::problem::Problem;
 use crate::storage::sql::border::{Border, Step};
-use crate::storage::sql::{Answer, KernelStatement, Mode, Value};
+use crate::storage::sql::{KernelStatement, Mode, Value};
 use crate::stores::{Store, StorePlugins};
-
-/// A large store's rows take longer than any request may.
-const REMOVAL_TIME: Duration = Duration::from_secs(600);
-
-/// A MessagePack array of no arguments.
-const NO_ARGUMENTS: &[u8] = &[0x90];
 
 #[async_trait]
 impl StorePlugins for Plugins {
@@ -47,29 +40,23 @@ impl StorePlugins for Plugins {
 
     async fn remove(&self, store: &Arc<Store>) -> Result<Vec<(String, u64)>, Problem> {
         let mut removed = Vec::new();
-        let mut work = self.sql().work(store.number, Mode::Changing);
-        let frame = work.enter();
         for plugin in self.installed().plugins() {
             let border = Border::new(Arc::clone(&plugin.schema), Vec::new());
             // Against the order of creation: rows that refer to others go before them.
             for table in plugin.schema.tables.iter().rev() {
-                let prepared = border
+                let delete = border
                     .prepare(&format!("delete from {}", table.name))
                     .map_err(|refusal| failed("emptied", plugin, &refusal))?;
-                let limits = self.sql().limits(Instant::now() + REMOVAL_TIME);
-                let answer = work.statement(&plugin.access, &prepared, NO_ARGUMENTS, limits).await?;
-                if let Answer::Affected(rows) = answer {
-                    removed.push((format!("{}.{}", plugin.name, table.name), rows));
-                }
+                let rows = self.sql().clear_table(&plugin.name, &delete, store.number).await?;
+                removed.push((format!("{}.{}", plugin.name, table.name), rows));
             }
         }
-        work.leave(frame).await?;
-        let mut settlement = events::forget_store(store.number);
-        settlement.push(KernelStatement::new(
+        let mut rest = events::forget_store(store.number);
+        rest.push(KernelStatement::new(
             "delete from kernel.plugin_stores where store = $1",
             vec![Value::from(store.number)],
         ));
-        work.finish(settlement).await?;
+        self.sql().kernel().transaction(rest).await?;
         Ok(removed)
     }
 }
@@ -78,19 +65,7 @@ impl Plugins {
     /// The data steps of a plugin's migrations that a new store gets as well.
     async fn each_store_steps(&self, plugin: &Plugin) -> anyhow::Result<Vec<Step>> {
         let package = self.loader().package(&plugin.digest).await?;
-        let plan = migrations::plan(&package, &std::collections::BTreeMap::new())?;
-        let steps = plan.new_files.into_iter().flat_map(|file| file.steps);
-        Ok(steps
-            .filter(|step| {
-                matches!(
-                    step,
-                    Step::Data {
-                        each_new_store: true,
-                        ..
-                    }
-                )
-            })
-            .collect())
+        Ok(migrations::plan(&package, &BTreeMap::new())?.each_store)
     }
 
     /// A call tree of the operator's own, outside of any request.

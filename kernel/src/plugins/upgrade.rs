@@ -20,7 +20,7 @@ use super::registry::{Installed, Outline, Plugin, foreign_views};
 use super::{Plugins, descriptor};
 use crate::events;
 use crate::http::problem::FieldError;
-use crate::storage::sql::border::{Border, Schema};
+use crate::storage::sql::border::{Border, ForeignView, Prepared, Schema};
 use crate::storage::sql::{KernelStatement, MigrateError, SqlError, Time, Value as Bound};
 use crate::versions::Topic;
 
@@ -82,7 +82,7 @@ pub enum InstallError {
     Migration { file: String, reason: String },
     #[error("a statement of the plugin is refused: {reason}\n{text}")]
     Statement { text: String, reason: String },
-    #[error("`{0}` has no earlier version to go back to")]
+    #[error("`{0}` has no earlier version to go back to, or a migration has since removed what that one used")]
     NothingToRollBackTo(String),
     #[error("these settings are not valid")]
     Settings(Vec<FieldError>),
@@ -154,11 +154,13 @@ impl Plugins {
         }
         let asked = &candidate.package.manifest.capabilities;
         let granted = grants::decide(decision, asked, current.map(|current| &current.grants))?;
-        self.check_statements(&candidate, &granted, &installed)?;
+        let statements = check_statements(&candidate, &granted, &installed)?;
+        self.check_readers(candidate.package.name(), candidate.plan.schema.clone(), &installed)
+            .await?;
         if candidate.plan.contracts {
             check_older_version(&candidate, current, &installed, self).await?;
         }
-        self.record(&candidate, &granted, current).await?;
+        self.record(&candidate, &granted, current, &statements).await?;
         self.reload_while_changing().await?;
         Ok(Change {
             name: candidate.package.name().to_owned(),
@@ -206,15 +208,30 @@ impl Plugins {
         ))
     }
 
-    /// Every recorded text passes the border under the schema that the migrations lead to.
-    fn check_statements(
-        &self,
-        candidate: &Candidate,
-        granted: &Capabilities,
-        installed: &Installed,
-    ) -> Result<(), InstallError> {
-        let border = Border::new(Arc::new(candidate.plan.schema.clone()), views(granted, installed));
-        try_all(&border, &candidate.package.sql)
+    /// Other plugins read the views that the operator granted them: what works for them now must go on working.
+    async fn check_readers(&self, owner: &str, schema: Schema, installed: &Installed) -> Result<(), InstallError> {
+        let prefix = format!("{owner}.");
+        let reads = |reader: &&Arc<Plugin>| reader.grants.views.iter().any(|view| view.starts_with(&prefix));
+        let mut schemas = schemas(installed);
+        schemas.insert(owner.to_owned(), Arc::new(schema));
+        for reader in installed
+            .plugins()
+            .filter(reads)
+            .filter(|reader| *reader.name != *owner)
+        {
+            let border = Border::new(reader.schema.clone(), foreign_views(&reader.grants, &schemas));
+            for text in self.recorded_sql(reader).await? {
+                if let Err(refusal) = border.prepare(&text)
+                    && reader.statements.prepare(&text).is_ok()
+                {
+                    return Err(InstallError::Conflict(format!(
+                        "`{}` reads a view of `{owner}` that would no longer give what it needs: {refusal}\n{text}",
+                        reader.name
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Migrates and records in one transaction.
@@ -223,6 +240,7 @@ impl Plugins {
         candidate: &Candidate,
         granted: &Capabilities,
         current: Option<&Arc<Plugin>>,
+        statements: &[Prepared],
     ) -> Result<(), InstallError> {
         let Candidate {
             package,
@@ -265,12 +283,26 @@ impl Plugins {
                 now.into(),
             ],
         );
+        // Neither run nor to be gone back to. Each is megabytes, and whoever develops a plugin makes many.
+        let forget = KernelStatement::new(
+            "delete from kernel.packages where plugin = $1 and digest <> $2
+               and digest not in (select digest from kernel.plugins)
+               and digest not in (select previous_digest from kernel.plugins where previous_digest is not null)",
+            vec![Bound::from(package.name().to_owned()), package.digest.clone().into()],
+        );
         let stores = self.0.parts.stores.numbers();
-        let record = [keep, switch, Topic::Plugins.changed()];
-        self.sql()
-            .apply_plugin_migrations(package.name(), &plan.new_files, &stores, &record)
-            .await?;
-        Ok(())
+        let record = [keep, switch, forget, Topic::Plugins.changed()];
+        let switched = self
+            .sql()
+            .switch_plugin(package.name(), &plan.new_files, &stores, statements, &record)
+            .await;
+        switched.map_err(|error| match error {
+            MigrateError::Statement { position, ref source } => InstallError::Statement {
+                text: package.sql.get(position).cloned().unwrap_or_default(),
+                reason: format!("the database refuses it: {source}; the kernel's log says why"),
+            },
+            error => error.into(),
+        })
     }
 
     /// Back to the version before, with the rights it had. Its tables keep what newer migrations added.
@@ -321,16 +353,19 @@ impl Plugins {
         })
     }
 
-    /// Another plugin may have taken one of the older version's routes meanwhile.
+    /// Another plugin may have taken one of the older version's routes meanwhile, or read a view that it does not have.
     async fn check_rollback(&self, current: &Plugin, installed: &Installed) -> Result<(), InstallError> {
-        let text = "select k.descriptor from kernel.plugins p join kernel.packages k on k.digest = p.previous_digest
+        let text =
+            "select k.descriptor, k.schema from kernel.plugins p join kernel.packages k on k.digest = p.previous_digest
                     where p.name = $1";
         let row = self.sql().kernel().fetch_one(text, &[(&*current.name).into()]).await?;
         let descriptor: Descriptor = from_json(&row.get::<String>(0)?)?;
-        match descriptor::conflicts(&current.name, &descriptor, installed) {
-            found if found.is_empty() => Ok(()),
-            found => Err(InstallError::Descriptor(found)),
+        let found = descriptor::conflicts(&current.name, &descriptor, installed);
+        if !found.is_empty() {
+            return Err(InstallError::Descriptor(found));
         }
+        let schema: Schema = from_json(&row.get::<String>(1)?)?;
+        self.check_readers(&current.name, schema, installed).await
     }
 
     /// Takes a plugin away; with `purge` its tables too, and what it had yet to do.
@@ -338,9 +373,12 @@ impl Plugins {
         let _one_at_a_time = self.0.changing.lock().await;
         self.reload_while_changing().await?;
         let installed = self.installed();
-        let current = installed
-            .plugin(name)
-            .ok_or_else(|| InstallError::NotInstalled(name.to_owned()))?;
+        let tables = self.every_table(name).await?;
+        // What is purged may have been removed before, without its tables.
+        if installed.plugin(name).is_none() && (!purge || tables.tables.is_empty()) {
+            return Err(InstallError::NotInstalled(name.to_owned()));
+        }
+        refuse_if_needed(name, installed.plugins().map(AsRef::as_ref), "removed")?;
         let named = |text: &'static str| KernelStatement::new(text, vec![Bound::from(name.to_owned())]);
         let mut statements = vec![named("delete from kernel.plugins where name = $1")];
         if purge {
@@ -351,7 +389,7 @@ impl Plugins {
         }
         statements.push(Topic::Plugins.changed());
         if purge {
-            let purge = [migrations::purge(&current.schema)];
+            let purge = [migrations::purge(&tables)];
             self.sql()
                 .apply_plugin_migrations(name, &purge, &[], &statements)
                 .await?;
@@ -362,9 +400,34 @@ impl Plugins {
         Ok(())
     }
 
+    /// The tables of all versions that are kept: after a rollback the newer one's are still there.
+    async fn every_table(&self, name: &str) -> Result<Schema, InstallError> {
+        let text = "select schema from kernel.packages where plugin = $1 order by added_at";
+        let mut all = Schema {
+            plugin: name.to_owned(),
+            tables: Vec::new(),
+            views: Vec::new(),
+        };
+        for row in self.sql().kernel().fetch_all(text, &[name.into()]).await? {
+            let schema: Schema = from_json(&row.get::<String>(0)?)?;
+            let new = schema
+                .tables
+                .into_iter()
+                .filter(|table| all.table(&table.name).is_none());
+            let new: Vec<_> = new.collect();
+            all.tables.extend(new);
+        }
+        Ok(all)
+    }
+
     /// Enables or disables a plugin in one store, or in all that nothing else was said about.
     pub async fn set_enabled(&self, name: &str, store: Option<i64>, enabled: bool) -> Result<(), InstallError> {
         self.known(name)?;
+        if !enabled {
+            let installed = self.installed();
+            let there = |plugin: &&Arc<Plugin>| store.is_none_or(|store| installed.enabled(store, &plugin.name));
+            refuse_if_needed(name, installed.plugins().filter(there).map(AsRef::as_ref), "disabled")?;
+        }
         let set = match store {
             Some(store) => KernelStatement::new(
                 "insert into kernel.plugin_stores (plugin, store, enabled) values ($1, $2, $3)
@@ -482,36 +545,93 @@ async fn check_older_version(
         .await?;
     let bytes: Vec<u8> = row.get(0)?;
     let older = blocking(move || Package::read(bytes)).await??;
-    let border = Border::new(
-        Arc::new(candidate.plan.schema.clone()),
-        views(&current.grants, installed),
-    );
-    try_all(&border, &older.sql).map_err(|error| {
-        let reason = format!(
+    let needs = |error: &dyn std::fmt::Display| {
+        InstallError::Conflict(format!(
             "version {}, which is in use, still needs what would be taken away: {error}",
             current.version
-        );
-        InstallError::Conflict(reason)
-    })
+        ))
+    };
+    let after = candidate.plan.schema.clone();
+    let border = Border::new(Arc::new(after.clone()), views(&current.grants, installed));
+    prepare_all(&border, &older.sql).map_err(|error| needs(&error))?;
+    after
+        .with_views(current.schema.views.clone())
+        .map_err(|refusal| needs(&refusal))?;
+    Ok(())
 }
 
-fn views(granted: &Capabilities, installed: &Installed) -> Vec<crate::storage::sql::border::ForeignView> {
-    let schemas: BTreeMap<String, Arc<Schema>> = installed
+/// Those that call a plugin's functions or read its views fail without it.
+fn refuse_if_needed<'a>(name: &str, others: impl Iterator<Item = &'a Plugin>, what: &str) -> Result<(), InstallError> {
+    let of_it = |entry: &String| entry.split_once('.').is_some_and(|(owner, _)| owner == name);
+    let needs = |plugin: &&Plugin| {
+        let Capabilities { views, call, .. } = &plugin.grants;
+        *plugin.name != *name && views.iter().chain(call).any(of_it)
+    };
+    let users: Vec<String> = others
+        .filter(needs)
+        .map(|plugin| format!("`{}`", plugin.name))
+        .collect();
+    match users.is_empty() {
+        true => Ok(()),
+        false => Err(InstallError::Conflict(format!(
+            "`{name}` is needed by {}: it can be {what} after them",
+            users.join(", ")
+        ))),
+    }
+}
+
+/// Every view that it reads is there to be read.
+fn check_views(name: &str, granted: &Capabilities, installed: &Installed) -> Result<(), InstallError> {
+    let there = |entry: &str| {
+        let (owner, view) = entry.split_once('.').unwrap_or((entry, ""));
+        match installed.plugin(owner) {
+            None => Err(format!("`{owner}`, which is not installed: install {owner} first")),
+            Some(plugin) if plugin.schema.views.iter().all(|exported| exported.name != view) => Err(format!(
+                "`{owner}`, whose version {} has no view `{view}`",
+                plugin.version
+            )),
+            Some(_) => Ok(()),
+        }
+    };
+    let mut views = granted.views.iter();
+    match views.find_map(|entry| there(entry).err().map(|why| (entry, why))) {
+        None => Ok(()),
+        Some((entry, why)) => Err(InstallError::Conflict(format!(
+            "`{name}` reads the view {entry} of {why}"
+        ))),
+    }
+}
+
+/// Every recorded text passes the border under the schema that the migrations lead to.
+fn check_statements(
+    candidate: &Candidate,
+    granted: &Capabilities,
+    installed: &Installed,
+) -> Result<Vec<Prepared>, InstallError> {
+    check_views(candidate.package.name(), granted, installed)?;
+    let border = Border::new(Arc::new(candidate.plan.schema.clone()), views(granted, installed));
+    prepare_all(&border, &candidate.package.sql)
+}
+
+fn views(granted: &Capabilities, installed: &Installed) -> Vec<ForeignView> {
+    foreign_views(granted, &schemas(installed))
+}
+
+fn schemas(installed: &Installed) -> BTreeMap<String, Arc<Schema>> {
+    installed
         .plugins()
         .map(|plugin| (plugin.name.to_string(), plugin.schema.clone()))
-        .collect();
-    foreign_views(granted, &schemas)
+        .collect()
 }
 
-fn try_all(border: &Border, texts: &[String]) -> Result<(), InstallError> {
-    for text in texts {
-        let refused = |reason: String| InstallError::Statement {
+fn prepare_all(border: &Border, texts: &[String]) -> Result<Vec<Prepared>, InstallError> {
+    let prepare = |text: &String| {
+        border.prepare(text).map_err(|refusal| InstallError::Statement {
             text: text.clone(),
-            reason,
-        };
-        border.prepare(text).map_err(|refusal| refused(refusal.to_string()))?;
-    }
-    Ok(())
+            reason: refusal.to_string(),
+        })
+    };
+    texts.iter().map(prepare).collect()
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, InstallError> {

@@ -34,6 +34,7 @@ fn report(migration: &Migration, report: &mut String) {
             Step::Data {
                 prepared,
                 each_new_store,
+                ..
             } => {
                 let _ = writeln!(
                     report,
@@ -148,6 +149,7 @@ fn data_statements_run_per_store_and_never_across_stores() {
         Step::Data {
             prepared,
             each_new_store: false,
+            ..
         },
     ] = migration.steps.as_slice()
     else {

@@ -1,10 +1,14 @@
 //! No text makes the border panic, and none gets through it unproven.
 
-use commerce_kernel::storage::sql::border::{Refusal, RefusalKind, Schema, plan_migration};
+use std::sync::LazyLock;
+
+use commerce_kernel::storage::sql::border::{Border, Refusal, RefusalKind, Schema, plan_migration};
 use proptest::prelude::*;
 
 use crate::fixtures;
 use crate::shop;
+
+static BORDER: LazyLock<Border> = LazyLock::new(shop::border);
 
 /// A refusal of kind Proof is the kernel's own mistake, caught by its second walk.
 fn not_a_mistake(refusal: &Refusal, text: &str) {
@@ -59,6 +63,56 @@ fn a_long_list_and_many_rows_are_accepted() {
             .prepare(&format!("select id from items where {conditions}"))
             .is_ok()
     );
+}
+
+/// Each of these took minutes or terabytes: what a plugin sends is read in the kernel, where no sandbox bounds it.
+#[test]
+fn no_text_costs_more_to_read_than_it_is_long() {
+    let border = shop::border();
+    let placeholders: Vec<String> = (1..=18_000).map(|number| format!("${number}")).collect();
+    let many_arguments = format!("select id from items where id in ({})", placeholders.join(","));
+    let as_many_as_may_be = format!("select id from items where id in ({})", placeholders[..1_999].join(","));
+    for (text, accepted) in [
+        (many_arguments, false),
+        (as_many_as_may_be, true),
+        // Translated for SQLite each is written twice, with all that is in it.
+        (
+            format!(
+                "select {}note{} as a from items",
+                "greatest(note, ".repeat(50),
+                ")".repeat(50)
+            ),
+            false,
+        ),
+        (
+            format!(
+                "select {}note{} as a from items",
+                "least(title, greatest(note, ".repeat(3),
+                "))".repeat(3)
+            ),
+            true,
+        ),
+    ] {
+        let started = std::time::Instant::now();
+        let prepared = border.prepare(&text);
+        assert_eq!(prepared.is_ok(), accepted, "{:?}", prepared.err());
+        assert!(
+            started.elapsed() < std::time::Duration::from_secs(5),
+            "{:?}",
+            started.elapsed()
+        );
+    }
+}
+
+/// As many of each sort; `fuzz/` does the same for as long as one likes.
+fn texts() -> u32 {
+    let wanted = std::env::var("COMMERCE_TEST_TEXTS").ok();
+    wanted.map_or(3_000, |number| {
+        number
+            .replace('_', "")
+            .parse()
+            .expect("COMMERCE_TEST_TEXTS is a number")
+    })
 }
 
 /// Accepted texts with parts taken out, doubled, swapped, or replaced by words that mean something.
@@ -142,18 +196,18 @@ fn mutated() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: texts(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_texts_are_refused_or_proven(text in mutated()) {
-        if let Err(refusal) = shop::border().prepare(&text) {
+        if let Err(refusal) = BORDER.prepare(&text) {
             not_a_mistake(&refusal, &text);
         }
     }
 
     #[test]
     fn arbitrary_texts_are_refused_or_proven(text in "\\PC{0,200}") {
-        if let Err(refusal) = shop::border().prepare(&text) {
+        if let Err(refusal) = BORDER.prepare(&text) {
             not_a_mistake(&refusal, &text);
         }
     }

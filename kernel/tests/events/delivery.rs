@@ -6,7 +6,7 @@ use std::time::Duration;
 use commerce_kernel::events::{EventsConfig, Filter, forget_plugin};
 use commerce_kernel::storage::sql::Mode;
 
-use crate::node::{Database, STORE, ago, all, announce, config, eventually, set};
+use crate::node::{Database, STORE, ago, all, announce, config, eventually, from_now, set};
 use crate::plugins::{Script, Step};
 
 pub async fn an_event_reaches_each_subscriber_once_and_only_if_its_transaction_commits(database: Database) {
@@ -139,6 +139,8 @@ pub async fn events_of_one_key_arrive_in_order_whatever_fails_on_the_way(databas
         let events: Vec<_> = ["a", "b", "c"].iter().map(|key| (name.as_str(), *key)).collect();
         database.publish("shop", &["ledger"], &events).await;
     }
+    let later = "update kernel.deliveries set occurred_at = $1 where state = 'waiting'";
+    database.execute(later, from_now(5_000)).await;
     eventually("all were delivered", async || database.effects().await.len() == 36).await;
     let mut by_key: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for effect in database.effects().await {
@@ -224,6 +226,67 @@ pub async fn a_dead_letter_holds_its_key_until_it_is_replayed_or_skipped(databas
         Ok(0),
         "a skipped letter is gone for good"
     );
+    node.stop().await;
+}
+
+pub async fn what_a_dead_letter_holds_back_is_out_of_the_way_of_others_until_it_is_skipped(database: Database) {
+    let plugins = Script::new();
+    plugins.always_fails("ledger", "poison");
+    let once = EventsConfig {
+        max_attempts: 1,
+        ..config()
+    };
+    let node = database.node_with(&plugins, once.clone());
+    database.publish("shop", &["ledger"], &[("poison", "a")]).await;
+    let dead = "select count(*) from kernel.deliveries where state = 'dead'";
+    eventually("the letter is dead", async || database.count(dead).await == 1).await;
+    node.stop().await;
+    database.publish("shop", &["ledger"], &[("opened", "a"); 200]).await;
+    let later = "update kernel.deliveries set occurred_at = $1 where state = 'waiting'";
+    database.execute(later, from_now(5_000)).await;
+
+    let node = database.node_with(&plugins, once);
+    let in_the_way = "select count(*) from kernel.deliveries
+                      where finished_at is null and state = 'waiting' and due_at <= occurred_at";
+    eventually("hardly anything is in the way", async || {
+        database.count(in_the_way).await < 30
+    })
+    .await;
+    database.publish("shop", &["ledger"], &[("opened", "b")]).await;
+    eventually("the others go on", async || database.effects().await.len() == 1).await;
+
+    let dead = Filter {
+        state: Some("dead".to_owned()),
+        ..all()
+    };
+    let letters = database.events.list_events(&dead).await.expect("a list");
+    assert_eq!(database.events.skip(&letters[0].id).await, Ok(1));
+    eventually("all that it held back follows, one after the other", async || {
+        database.effects().await.len() == 201
+    })
+    .await;
+    node.stop().await;
+}
+
+pub async fn the_backlog_of_a_disabled_plugin_does_not_keep_the_others_waiting(database: Database) {
+    let plugins = Script::new();
+    plugins.enable("ledger", false);
+    let keys: Vec<String> = (0..1_500).map(|number| number.to_string()).collect();
+    for keys in keys.chunks(500) {
+        let events: Vec<(&str, &str)> = keys.iter().map(|key| ("opened", key.as_str())).collect();
+        database.publish("shop", &["ledger"], &events).await;
+    }
+    let node = database.node(&plugins);
+    eventually("it was put off", async || {
+        let due = "select count(*) from kernel.deliveries where finished_at is null and due_at <= occurred_at";
+        database.count(due).await == 0
+    })
+    .await;
+    let claims = "select count(*) from kernel.deliveries where fence > 0";
+    let claims = database.count(claims).await;
+    assert!(claims < 400, "it was put off row by row: {claims} claims");
+    database.publish("shop", &["mailer"], &[("opened", "a")]).await;
+    eventually("the others go on", async || database.effects().await.len() == 1).await;
     node.stop().await;
 }
 

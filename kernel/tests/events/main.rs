@@ -30,6 +30,8 @@ on_both_engines! {
         a_publisher_cannot_hold_up_anothers_events_by_using_its_keys,
         an_event_that_kills_the_kernel_each_time_becomes_a_dead_letter,
         what_waits_for_a_disabled_plugin_is_delivered_once_it_is_enabled,
+        the_backlog_of_a_disabled_plugin_does_not_keep_the_others_waiting,
+        what_a_dead_letter_holds_back_is_out_of_the_way_of_others_until_it_is_skipped,
         a_node_that_stops_gives_back_what_it_could_not_finish,
         a_burst_is_worked_off_by_two_nodes_without_doubling_anything,
     ;

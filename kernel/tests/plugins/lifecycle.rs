@@ -176,6 +176,141 @@ async fn a_statement_that_does_not_fit_the_tables_is_refused_at_install() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_view_is_not_taken_from_the_plugins_that_read_it() {
+    let kernel = TestKernel::start().await;
+    let with_view = |version: &str, view: &str| {
+        with_section(&packages::hello(), sections::MANIFEST, |manifest| {
+            format!("{}\n[views]\n{view}\n", manifest.replace("0.1.0", version))
+        })
+    };
+    kernel
+        .install(with_view("0.1.0", "totals = \"select name, count from greetings\""))
+        .await;
+    let reader = with_manifest(
+        &packages::greedy(),
+        "sql = true",
+        "sql = true\nviews = [\"hello.totals\"]",
+    );
+    let reader = with_section(&reader, sections::SQL, |text| {
+        format!("{text}select sum(t.count) as total from hello.totals t\0")
+    });
+    kernel.install(reader).await;
+
+    let narrower = with_view("0.2.0", "totals = \"select name from greetings\"");
+    let error = kernel.plugins.upgrade(narrower, Decision::Unchanged).await.unwrap_err();
+    assert!(
+        error.to_string().contains("`greedy` reads a view of `hello`"),
+        "{error}"
+    );
+    let without = with_manifest(&packages::hello(), "0.1.0", "0.2.0");
+    let error = kernel.plugins.upgrade(without, Decision::Unchanged).await.unwrap_err();
+    assert!(
+        error.to_string().contains("`greedy` reads a view of `hello`"),
+        "{error}"
+    );
+
+    let wider = with_view("0.2.0", "totals = \"select name, count, 1 as one from greetings\"");
+    kernel.plugins.upgrade(wider, Decision::Unchanged).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_others_need_is_neither_missing_nor_taken_away() {
+    let kernel = TestKernel::start().await;
+    let reader = with_manifest(
+        &packages::greedy(),
+        "sql = true",
+        "sql = true\nviews = [\"hello.totals\"]",
+    );
+    let error = kernel.plugins.install(reader.clone(), Decision::All).await.unwrap_err();
+    assert!(error.to_string().contains("install hello first"), "{error}");
+    kernel.install(packages::hello()).await;
+    let error = kernel.plugins.install(reader.clone(), Decision::All).await.unwrap_err();
+    assert!(error.to_string().contains("has no view `totals`"), "{error}");
+    let with_view = with_section(&packages::hello(), sections::MANIFEST, |manifest| {
+        format!(
+            "{}\n[views]\ntotals = \"select name from greetings\"\n",
+            manifest.replace("0.1.0", "0.2.0")
+        )
+    });
+    kernel.plugins.upgrade(with_view, Decision::Unchanged).await.unwrap();
+    kernel.install(reader).await;
+
+    for error in [
+        kernel.plugins.remove("hello", false).await.unwrap_err(),
+        kernel.plugins.remove("hello", true).await.unwrap_err(),
+        kernel.plugins.set_enabled("hello", Some(1), false).await.unwrap_err(),
+        kernel.plugins.set_enabled("hello", None, false).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("`hello` is needed by `greedy`"), "{error}");
+    }
+    kernel.plugins.set_enabled("greedy", Some(1), false).await.unwrap();
+    kernel.plugins.set_enabled("hello", Some(1), false).await.unwrap();
+    kernel.plugins.remove("greedy", false).await.unwrap();
+    kernel.plugins.remove("hello", false).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_leaves_no_table_of_any_version_on_postgres() {
+    let url = commerce_harness::postgres::database().await;
+    let kernel = TestKernel::on_postgres(&url).await;
+    kernel.install(packages::hello()).await;
+    let next = with_manifest(&packages::hello(), "0.1.0", "0.2.0");
+    let next = with_migration(&next, "0002_more.sql", "create table more (id text primary key);");
+    kernel.plugins.upgrade(next, Decision::Unchanged).await.unwrap();
+    kernel.plugins.rollback("hello").await.unwrap();
+    kernel.plugins.remove("hello", true).await.unwrap();
+    let left = "select count(*) from pg_catalog.pg_namespace where nspname = 'hello'";
+    let row = kernel.sql.kernel().fetch_one(left, &[]).await.unwrap();
+    assert_eq!(row.get::<i64>(0).unwrap(), 0);
+    // Also what was removed without its tables.
+    kernel.install(packages::hello()).await;
+    kernel.plugins.remove("hello", false).await.unwrap();
+    kernel.plugins.remove("hello", true).await.unwrap();
+    let row = kernel.sql.kernel().fetch_one(left, &[]).await.unwrap();
+    assert_eq!(row.get::<i64>(0).unwrap(), 0);
+    let error = kernel.plugins.remove("hello", true).await.unwrap_err();
+    assert!(matches!(error, InstallError::NotInstalled(_)), "{error}");
+    kernel.install(packages::hello()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_file_cannot_break_what_new_stores_are_given() {
+    let kernel = TestKernel::start().await;
+    let marked = "create table kinds (id text primary key, name text not null);
+                  -- each store
+                  insert into kinds (id, name) values ('first', 'First');";
+    let first = with_migration(&packages::hello(), "0002_kinds.sql", marked);
+    kernel.install(first.clone()).await;
+    let next = |change: &str| {
+        let next = with_manifest(&first, "0.1.0", "0.2.0");
+        with_migration(&next, "0003_kinds.sql", change)
+    };
+    for change in [
+        "alter table kinds rename column name to title;",
+        "alter table kinds rename to sorts;",
+    ] {
+        let error = kernel
+            .plugins
+            .upgrade(next(change), Decision::Unchanged)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("stores that are created later"), "{error}");
+    }
+    kernel
+        .plugins
+        .upgrade(next("drop table kinds;"), Decision::Unchanged)
+        .await
+        .unwrap();
+    let store = std::sync::Arc::new(commerce_kernel::stores::Store {
+        number: 2,
+        ..(*kernel.store).clone()
+    });
+    commerce_kernel::stores::StorePlugins::provision(&kernel.plugins, &store)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_rights_need_a_new_yes() {
     let kernel = TestKernel::start().await;
     kernel.install(packages::hello()).await;

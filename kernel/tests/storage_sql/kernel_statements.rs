@@ -194,6 +194,7 @@ fn data(text: &str) -> Step {
     prepared.postgres = prepared.postgres.replace("{widgets}", "\"product\".\"widgets\"");
     prepared.sqlite = prepared.sqlite.replace("{widgets}", "\"product.widgets\"");
     Step::Data {
+        text: text.to_owned(),
         prepared,
         each_new_store: true,
     }

@@ -14,6 +14,7 @@ on_both_engines! {
     an_empty_answer_still_names_its_columns,
     arguments_must_be_as_many_as_the_text_takes,
     arguments_must_have_the_texts_types,
+    what_one_engine_alone_could_hold_is_refused_on_both,
     constraints_name_what_was_violated_without_the_store,
     other_failures_tell_nothing,
     like_minds_case,
@@ -383,4 +384,62 @@ async fn like_minds_case(engine: Engine) {
         );
         assert_eq!(seen, [[json!(hit)]]);
     }
+}
+
+async fn what_one_engine_alone_could_hold_is_refused_on_both(engine: Engine) {
+    let world = World::new(engine).await;
+    let of = |kind| {
+        statement(
+            "update {items} set id = id where $1 is null and store_id = $2",
+            &[kind],
+            &[],
+            &[table("product", "items", true)],
+        )
+    };
+    for (kind, value, taken) in [
+        (ColumnType::Double, args(json!([1.5])), true),
+        (ColumnType::Double, rmp_serde::to_vec(&[f64::NAN]).unwrap(), false),
+        (ColumnType::Double, rmp_serde::to_vec(&[f64::INFINITY]).unwrap(), false),
+        (
+            ColumnType::Jsonb,
+            args(json!([r#"{"a": "caf\u00e9 \\u0000 \ud83d\ude00"}"#])),
+            true,
+        ),
+        (ColumnType::Jsonb, args(json!([r#"{"a": "\u0000"}"#])), false),
+        (ColumnType::Jsonb, args(json!([r#"{"\u0000": 1}"#])), false),
+        (ColumnType::Jsonb, args(json!([r#"["\ud83d"]"#])), false),
+    ] {
+        let mut prepared = of(kind);
+        prepared.postgres = prepared.postgres.replace(
+            "$1",
+            &format!(
+                "$1::{}",
+                if kind == ColumnType::Double {
+                    "double precision"
+                } else {
+                    "jsonb"
+                }
+            ),
+        );
+        let mut work = world.work(Mode::Changing);
+        let outcome = work.statement(&world.product, &prepared, &value, world.limits()).await;
+        match taken {
+            true => assert!(outcome.is_ok(), "{outcome:?}"),
+            false => assert!(matches!(outcome, Err(SqlError::Arguments(_))), "{outcome:?}"),
+        }
+        work.abandon().await;
+    }
+    // Beyond eight bytes SQLite goes on with an approximation.
+    let mut sum = statement(
+        "select 9223372036854775807 + $1 as n where $2 > 0",
+        &[ColumnType::Bigint],
+        &[("n", Some(ColumnType::Bigint))],
+        &[],
+    );
+    sum.postgres = "select 9223372036854775807::bigint + $1::bigint as n where $2::bigint > 0".to_owned();
+    let mut work = world.work(Mode::Changing);
+    let outcome = work
+        .statement(&world.product, &sum, &args(json!([1])), world.limits())
+        .await;
+    assert!(matches!(outcome, Err(SqlError::Failed)), "{outcome:?}");
 }

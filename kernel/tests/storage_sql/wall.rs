@@ -2,12 +2,12 @@
 //! itself must stop them.
 
 use commerce_kernel::storage::sql::border::Prepared;
-use commerce_kernel::storage::sql::{Engine, Mode, SqlError};
+use commerce_kernel::storage::sql::{Engine, MigrateError, Mode, PluginMigration, SqlError};
 use serde_json::json;
 use sqlx::Connection;
 
 use crate::on_both_engines;
-use crate::world::{World, args, list, rows, statement, table};
+use crate::world::{World, args, ddl, list, rows, statement, table};
 
 on_both_engines! {
     kernel_tables_cannot_be_read,
@@ -21,6 +21,7 @@ on_both_engines! {
     a_second_statement_cannot_hide_behind_the_first,
     a_text_that_the_kernel_has_run_is_not_open_to_plugins,
     a_text_of_one_plugin_is_not_open_to_another,
+    what_the_wall_stops_is_found_when_a_plugin_is_installed,
 }
 
 /// The check at first use stops a forged text before it runs. This is what would stop it if it did not: the role that
@@ -300,4 +301,59 @@ async fn a_text_of_one_plugin_is_not_open_to_another(engine: Engine) {
         .statement(&world.product, &stolen, &args(json!([])), world.limits())
         .await;
     assert!(matches!(outcome, Err(SqlError::Refused(_))), "{outcome:?}");
+}
+
+async fn what_the_wall_stops_is_found_when_a_plugin_is_installed(engine: Engine) {
+    let world = World::new(engine).await;
+    let migration = |table: &str| PluginMigration {
+        file: format!("{table}.sql"),
+        checksum: "1".into(),
+        steps: vec![ddl(
+            &format!(
+                "create table \"product\".\"{table}\" (store_id bigint not null, id text not null, primary key (store_id, id))"
+            ),
+            &format!(
+                "create table \"product.{table}\" (store_id integer not null, id text not null, primary key (store_id, id)) strict"
+            ),
+        )],
+    };
+    let of_new_table = |name: &str| {
+        let mut prepared = statement(
+            "select id from {new} where store_id = $1",
+            &[],
+            &[("id", None)],
+            &[table("product", name, false)],
+        );
+        prepared.postgres = prepared.postgres.replace("{new}", &format!("\"product\".\"{name}\""));
+        prepared.sqlite = prepared.sqlite.replace("{new}", &format!("\"product.{name}\""));
+        prepared
+    };
+    for (number, bad) in [
+        forged("select id from {notes} where store_id = $1", 1),
+        forged("select nothing from {items} where store_id = $1", 1),
+        forged("select id from", 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("bad{number}");
+        let texts = [list(), of_new_table(&name), bad, list()];
+        let outcome = world
+            .sql
+            .switch_plugin("product", &[migration(&name)], &[], &texts, &[])
+            .await;
+        assert!(
+            matches!(outcome, Err(MigrateError::Statement { position: 2, .. })),
+            "{outcome:?}"
+        );
+    }
+    // Nothing of them is left: neither tables nor half-made statements.
+    for name in ["bad0", "good"] {
+        let texts = [of_new_table(name), list(), crate::world::insert()];
+        world
+            .sql
+            .switch_plugin("product", &[migration(name)], &[], &texts, &[])
+            .await
+            .unwrap();
+    }
 }

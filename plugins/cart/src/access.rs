@@ -1,7 +1,5 @@
 //! Whose a cart is: an account's, or whoever's holds its token. Whoever has neither is told that there is no such cart.
 
-use std::time::Duration;
-
 use commerce_sdk::money::Currency;
 use commerce_sdk::prelude::*;
 use sha2::{Digest, Sha256};
@@ -85,5 +83,5 @@ pub fn why_not_open(id: &CartId, holder: &Holder) -> Result<Problem, Problem> {
 }
 
 pub fn expiry(now: Timestamp, settings: &Settings) -> Timestamp {
-    now + Duration::from_secs(u64::from(settings.days_to_live) * 24 * 3600)
+    now + settings.time_to_live()
 }

@@ -4,12 +4,14 @@ use commerce_sdk::money::Currency;
 use commerce_sdk::prelude::*;
 
 use crate::access::{CART_TOKEN, Holder, expiry, new_token, not_found, token_hash, touch};
-use crate::snapshot::{Cart, Snapshot, answer};
+use crate::answers::{Cart, answer};
+use crate::coupons::MAX_COUPONS;
+use crate::snapshot::Snapshot;
 use crate::{CartId, Settings};
 
 #[derive(Deserialize, JsonSchema)]
 pub struct NewCart {
-    /// The store's default where nothing is said.
+    /// Where nothing is said: the store's own, or that of the first thing put in, if it has no price in the store's own.
     pub currency: Option<Currency>,
     #[schemars(email, length(max = 254))]
     pub email: Option<String>,
@@ -20,7 +22,7 @@ pub struct NewCart {
     "/api/carts",
     access = public,
     headers("x-cart-token"),
-    problems(422 = "unknown_currency")
+    problems(409 = "state_changed", 422 = "unknown_currency", 422 = "amount_too_large")
 )]
 pub fn create(cx: &Context, Json(body): Json<NewCart>) -> Result<Created<Cart>, Problem> {
     let settings: Settings = settings()?;
@@ -32,19 +34,23 @@ pub fn create(cx: &Context, Json(body): Json<NewCart>) -> Result<Created<Cart>, 
                 .field("/currency", "must be one of the store's currencies"),
         );
     }
-    let email = body.email.map(|email| email.trim().to_lowercase());
+    let new = Opening {
+        currency,
+        currency_chosen: body.currency.is_some(),
+        email: body.email.map(|email| email.trim().to_lowercase()),
+    };
     let (id, token) = match cx.caller().account() {
         Some(account) => {
             let guest = match cx.header(CART_TOKEN) {
                 Some(token) => open_guest_cart(&token_hash(token))?,
                 None => None,
             };
-            (customers_cart(account, guest, currency, email, &settings)?, None)
+            (customers_cart(account, guest, new, &settings)?, None)
         }
         None => {
             let token = new_token();
             let id = CartId::new();
-            insert(&id, None, Some(&token_hash(&token)), currency, email, &settings)?;
+            insert(&id, None, Some(&token_hash(&token)), new, &settings)?;
             (id, Some(token))
         }
     };
@@ -58,24 +64,37 @@ pub fn create(cx: &Context, Json(body): Json<NewCart>) -> Result<Created<Cart>, 
     })
 }
 
+/// What a new cart begins with.
+struct Opening {
+    currency: Currency,
+    currency_chosen: bool,
+    email: Option<String>,
+}
+
 fn insert(
     id: &CartId,
     account: Option<&str>,
     token_hash: Option<&str>,
-    currency: Currency,
-    email: Option<String>,
+    new: Opening,
     settings: &Settings,
 ) -> Result<u64, Problem> {
     let now = clock::now();
     // Somebody who opens a cart twice at once gets one: the second insert does nothing.
-    let inserted =
-        sql!(
-        "insert into carts (id, account, open_account, token_hash, currency, email, expires_at, created_at, updated_at)
-         values ($1, $2, $2, $3, $4, $5, $6, $7, $7)
+    let inserted = sql!(
+        "insert into carts (id, account, open_account, token_hash, currency, currency_chosen, email, expires_at, created_at,
+             updated_at)
+         values ($1, $2, $2, $3, $4, $5, $6, $7, $8, $8)
          on conflict (open_account) do nothing",
-        id, account, token_hash, currency, email, expiry(now, settings), now
+        id,
+        account,
+        token_hash,
+        new.currency,
+        new.currency_chosen,
+        new.email,
+        expiry(now, settings),
+        now
     )
-        .execute()?;
+    .execute()?;
     Ok(inserted)
 }
 
@@ -94,13 +113,7 @@ fn open_cart_of(account: &str) -> Result<Option<CartId>, Problem> {
 }
 
 /// The customer's open cart, with what was in the guest's.
-fn customers_cart(
-    account: &str,
-    guest: Option<CartId>,
-    currency: Currency,
-    email: Option<String>,
-    settings: &Settings,
-) -> Result<CartId, Problem> {
+fn customers_cart(account: &str, guest: Option<CartId>, new: Opening, settings: &Settings) -> Result<CartId, Problem> {
     match (open_cart_of(account)?, guest) {
         (Some(own), Some(guest)) => {
             merge_into(&own, &guest, settings)?;
@@ -114,12 +127,13 @@ fn customers_cart(
                  where id = $1 and status = 'open' and account is null",
                 guest, account, clock::now()
             )
-            .execute()?;
+            .execute()
+            .on_constraint("open_account", opened_meanwhile)?;
             if adopted == 1 { Ok(guest) } else { Err(not_found()) }
         }
         (None, None) => {
             let id = CartId::new();
-            if insert(&id, Some(account), None, currency, email, settings)? == 1 {
+            if insert(&id, Some(account), None, new, settings)? == 1 {
                 return Ok(id);
             }
             open_cart_of(account)?.ok_or_else(not_found)
@@ -127,9 +141,24 @@ fn customers_cart(
     }
 }
 
-/// Adds the guest's lines to the customer's: quantities of the same variant add up to the rule, coupons come along.
+/// A customer who signs in twice at once, with a cart each time.
+fn opened_meanwhile() -> Problem {
+    Problem::conflict(
+        "state_changed",
+        "Another cart of yours was opened meanwhile; ask again.",
+    )
+}
+
+/// Adds the guest's lines to the customer's: quantities of the same variant add up to the rule, coupons come along. What
+/// a cart has no room for is left behind: merging again and again must not make one that is too large to be read.
 fn merge_into(own: &CartId, guest: &CartId, settings: &Settings) -> Result<(), Problem> {
     let now = clock::now();
+    let (lines, coupons) = sql!(
+        "select (select count(*) from lines where cart_id = $1) as lines,
+             (select count(*) from cart_coupons where cart_id = $1) as coupons",
+        own
+    )
+    .one::<(i64, i64)>()?;
     sql!(
         "update lines set quantity = least($3, lines.quantity + g.quantity)
          from (select variant_id, quantity from lines where cart_id = $2) as g
@@ -141,29 +170,37 @@ fn merge_into(own: &CartId, guest: &CartId, settings: &Settings) -> Result<(), P
     .execute()?;
     sql!(
         "update lines set cart_id = $1
-         where cart_id = $2 and variant_id not in (select o.variant_id from lines o where o.cart_id = $1)",
+         where id in (
+             select g.id from lines g
+             where g.cart_id = $2 and g.variant_id not in (select o.variant_id from lines o where o.cart_id = $1)
+             order by g.created_at, g.id limit $3)",
         own,
-        guest
+        guest,
+        settings.max_lines - lines
     )
     .execute()?;
     sql!("delete from lines where cart_id = $1", guest).execute()?;
     sql!(
         "insert into cart_coupons (cart_id, coupon_id, added_at)
-         select $1, g.coupon_id, g.added_at from cart_coupons g where g.cart_id = $2
-         on conflict (cart_id, coupon_id) do nothing",
+         select $1, g.coupon_id, g.added_at from cart_coupons g
+         where g.cart_id = $2 and g.coupon_id not in (select o.coupon_id from cart_coupons o where o.cart_id = $1)
+         order by g.added_at, g.coupon_id limit $3",
         own,
-        guest
+        guest,
+        MAX_COUPONS - coupons
     )
     .execute()?;
     sql!(
         "update carts
          set address = coalesce(carts.address, g.address), email = coalesce(carts.email, g.email),
+             currency = (case when carts.currency_chosen or $4 > 0 then carts.currency else g.currency end),
              updated_at = $3, version = carts.version + 1
-         from (select address, email from carts where id = $2) as g
+         from (select address, email, currency from carts where id = $2) as g
          where carts.id = $1",
         own,
         guest,
-        now
+        now,
+        lines
     )
     .execute()?;
     sql!(
@@ -180,7 +217,7 @@ fn merge_into(own: &CartId, guest: &CartId, settings: &Settings) -> Result<(), P
     "/api/carts/{id}/merge",
     access = customer,
     headers("x-cart-token"),
-    problems(404 = "not_found", 409 = "cart_closed")
+    problems(404 = "not_found", 409 = "cart_closed", 409 = "state_changed", 422 = "amount_too_large")
 )]
 pub fn merge(cx: &Context, Path(id): Path<CartId>) -> Result<Json<Cart>, Problem> {
     let settings: Settings = settings()?;
@@ -188,11 +225,16 @@ pub fn merge(cx: &Context, Path(id): Path<CartId>) -> Result<Json<Cart>, Problem
     // The account's own carts are not merged: only the token's.
     let holder = Holder::new(None, cx.header(CART_TOKEN));
     let currency = touch(&id, &holder, &settings)?;
-    answer(&customers_cart(account, Some(id), currency, None, &settings)?)
+    let new = Opening {
+        currency,
+        currency_chosen: true,
+        email: None,
+    };
+    answer(&customers_cart(account, Some(id), new, &settings)?)
 }
 
 /// Reads the signed-in customer's open cart.
-#[get("/api/carts/current", access = customer, problems(404 = "not_found"))]
+#[get("/api/carts/current", access = customer, problems(404 = "not_found", 422 = "amount_too_large"))]
 pub fn current(cx: &Context) -> Result<Json<Cart>, Problem> {
     let account = cx.caller().account().ok_or_else(not_found)?;
     let id = sql!("select id from carts where open_account = $1", account).optional::<(CartId,)>()?;
@@ -200,9 +242,19 @@ pub fn current(cx: &Context) -> Result<Json<Cart>, Problem> {
 }
 
 /// Reads a cart, with totals of today's prices.
-#[get("/api/carts/{id}", access = public, headers("x-cart-token"), problems(404 = "not_found"))]
+#[get(
+    "/api/carts/{id}",
+    access = public,
+    headers("x-cart-token"),
+    problems(404 = "not_found", 422 = "amount_too_large")
+)]
 pub fn show(cx: &Context, Path(id): Path<CartId>) -> Result<Json<Cart>, Problem> {
-    let snapshot = Snapshot::by_id(&id)?.ok_or_else(not_found)?;
+    Ok(Json(readable(cx, &id)?.priced(clock::now())?.cart))
+}
+
+/// The cart, where the caller is its holder, or staff who may read.
+pub fn readable(cx: &Context, id: &CartId) -> Result<Snapshot, Problem> {
+    let snapshot = Snapshot::by_id(id)?.ok_or_else(not_found)?;
     let holder = Holder::of(cx);
     let own = match &snapshot.account {
         Some(account) => holder.account.as_ref() == Some(account),
@@ -211,19 +263,35 @@ pub fn show(cx: &Context, Path(id): Path<CartId>) -> Result<Json<Cart>, Problem>
     if !(own || cx.caller().may("cart.read")) || snapshot.status == "merged" {
         return Err(not_found());
     }
-    Ok(Json(snapshot.priced(clock::now())?.cart))
+    Ok(snapshot)
 }
 
-/// Closes carts that nobody touched for long; a few hundred at a time, so that no lock is held for long.
-#[schedule("expire", cron = "17 * * * *")]
+/// So many at a time, that no lock is held for long.
+const BATCH: i64 = 500;
+
+/// Closes carts that nobody touched for long, and forgets those that came to nothing as long again after that.
+#[schedule("expire", cron = "*/5 * * * *")]
 pub fn expire() -> Result<(), Problem> {
     let now = clock::now();
+    // The outer condition again: a cart that was touched since it was picked goes on living.
     sql!(
         "update carts set status = 'expired', open_account = null, updated_at = $1
-         where status = 'open' and id in (
-             select e.id from carts e where e.status = 'open' and e.expires_at < $1 order by e.expires_at limit 500)",
-        now
+         where status = 'open' and expires_at < $1 and id in (
+             select e.id from carts e where e.status = 'open' and e.expires_at < $1 order by e.expires_at limit $2)",
+        now,
+        BATCH
     )
     .execute()?;
+    let settings: Settings = settings()?;
+    for status in ["expired", "merged"] {
+        sql!(
+            "delete from carts where id in (
+                 select e.id from carts e where e.status = $1 and e.expires_at < $2 order by e.expires_at limit $3)",
+            status,
+            now - settings.time_to_live(),
+            BATCH
+        )
+        .execute()?;
+    }
     Ok(())
 }

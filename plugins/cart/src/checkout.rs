@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use crate::CartId;
 use crate::access::{Holder, why_not_open};
-use crate::coupons::{redeem, refused};
+use crate::answers::Item;
+use crate::coupons::{Buyer, redeem, refused};
 use crate::shipping::Quote;
-use crate::snapshot::{Item, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::totals::{AppliedDiscount, TaxLine, Totals};
 
 #[derive(Deserialize, JsonSchema)]
@@ -41,16 +42,21 @@ pub fn checkout(cx: &Context, ask: Checkout) -> Result<CheckedOut, Problem> {
     let id: CartId = ask.cart_id.parse().map_err(|_| crate::access::not_found())?;
     let holder = Holder::new(cx.caller().account(), ask.cart_token.as_deref());
     let now = clock::now();
+    let email = ask.email.trim().to_lowercase();
+    // A guest's cart that is checked out by somebody signed in is their purchase. Not so by staff, who do it for others.
+    let buyer = cx.caller().account().filter(|_| !cx.caller().is_staff());
     // Locks the cart and closes it in one statement: of two checkouts of one cart, the second finds it closed.
     let closed = sql!(
-        "update carts set status = 'ordered', open_account = null, reference = $4, email = $5, updated_at = $6
+        "update carts set status = 'ordered', open_account = null, account = coalesce(account, $7), reference = $4,
+             email = $5, updated_at = $6
          where id = $1 and status = 'open' and (account = $2 or (account is null and token_hash = $3))",
         id,
         holder.account,
         holder.token_hash,
         ask.reference,
-        ask.email,
-        now
+        email,
+        now,
+        buyer
     )
     .execute()?;
     if closed == 0 {
@@ -97,12 +103,15 @@ pub fn checkout(cx: &Context, ask: Checkout) -> Result<CheckedOut, Problem> {
         "reserve",
         &json!({ "reference": ask.reference, "lines": lines }),
     )?;
-    let customer = account.as_deref().unwrap_or(&ask.email);
+    let buyer = Buyer {
+        account: account.as_deref(),
+        email: &email,
+    };
     // In the order of their ids, as every lock here is taken, so that two checkouts can't wait for each other.
     let mut coupons = priced.redeemable;
     coupons.sort_by(|a, b| a.id.as_ref().cmp(b.id.as_ref()));
     for coupon in &coupons {
-        redeem(coupon, &ask.reference, customer, now)?;
+        redeem(coupon, &buyer, &ask.reference, now)?;
     }
     Ok(CheckedOut {
         currency: cart.currency,

@@ -2,16 +2,18 @@
 //!
 //! - [`carts`] opens, reads and merges carts; [`access`] says whose a cart is.
 //! - [`lines`], [`shipping`], [`coupons`] are what a customer changes; each answers the whole cart.
-//! - [`snapshot`] reads a cart with everything its totals depend on in one statement; [`totals`] computes them, and is pure.
-//! - [`pricing`] asks the plugins that adjust carts.
+//! - [`snapshot`] reads a cart with everything its totals depend on in one statement; [`priced`] makes the answer of it,
+//!   asking [`shipping`] and [`pricing`] for what other plugins say; [`totals`] computes, and is pure.
 //! - [`checkout`] closes a cart for the transaction plugin. [`taxes`] and [`coupons`] keep what staff set up.
 
 mod access;
+mod answers;
 mod carts;
 mod checkout;
 mod coupons;
 mod extensions;
 mod lines;
+mod priced;
 mod pricing;
 mod shipping;
 mod snapshot;
@@ -39,9 +41,9 @@ commerce_sdk::plugin! {
         shipping::choose,
         coupons::apply,
         coupons::withdraw,
-        coupons::create,
-        coupons::list,
-        coupons::change,
+        coupons::staff::create,
+        coupons::staff::list,
+        coupons::staff::change,
         taxes::create,
         taxes::list,
         taxes::remove,
@@ -76,5 +78,11 @@ impl Default for Settings {
             max_lines: 100,
             days_to_live: 30,
         }
+    }
+}
+
+impl Settings {
+    pub fn time_to_live(&self) -> Duration {
+        Duration::from_secs(u64::from(self.days_to_live) * 24 * 3600)
     }
 }

@@ -1,9 +1,10 @@
 //! What is in a cart. One line per variant; every change answers the whole cart.
 
+use commerce_sdk::money::Currency;
 use commerce_sdk::prelude::*;
 
 use crate::access::{Holder, not_found, touch};
-use crate::snapshot::{Cart, answer};
+use crate::answers::{Cart, answer};
 use crate::{CartId, LineId, Settings};
 
 #[derive(Deserialize, JsonSchema)]
@@ -21,27 +22,20 @@ pub struct NewLine {
     headers("x-cart-token"),
     problems(
         404 = "not_found", 409 = "cart_closed", 409 = "out_of_stock", 422 = "variant_unavailable",
-        422 = "quantity_too_large", 422 = "too_many_lines"
+        422 = "quantity_too_large", 422 = "too_many_lines", 422 = "amount_too_large"
     )
 )]
 pub fn add(cx: &Context, Path(id): Path<CartId>, Json(body): Json<NewLine>) -> Result<Json<Cart>, Problem> {
     let settings: Settings = settings()?;
     let currency = touch(&id, &Holder::of(cx), &settings)?;
-    let quantity = sql!(
-        "insert into lines (id, cart_id, variant_id, quantity, created_at)
-         select $1, $2, s.variant_id, $4, $5 from product.sellable s
-         where s.variant_id = $3 and s.currency = $6 and s.status = 'active'
-         on conflict (cart_id, variant_id) do update set quantity = lines.quantity + excluded.quantity
-         returning quantity",
-        LineId::new(),
-        id,
-        body.variant_id,
-        body.quantity,
-        clock::now(),
-        currency
-    )
-    .optional::<(i64,)>()?;
-    let Some((quantity,)) = quantity else {
+    let quantity = match put_in(&id, &body, currency)? {
+        None => match follow_currency(&id, &body.variant_id)? {
+            Some(currency) => put_in(&id, &body, currency)?,
+            None => None,
+        },
+        added => added,
+    };
+    let Some(quantity) = quantity else {
         return Err(
             Problem::unprocessable("variant_unavailable", "The variant is not sold here.").field(
                 "/variant_id",
@@ -51,7 +45,7 @@ pub fn add(cx: &Context, Path(id): Path<CartId>, Json(body): Json<NewLine>) -> R
     };
     check_quantity(quantity, &settings)?;
     let cart = answer(&id)?;
-    if cart.0.items.len() as i64 > settings.max_lines {
+    if (cart.0.items.len() + cart.0.unavailable.len()) as i64 > settings.max_lines {
         return Err(Problem::unprocessable("too_many_lines", "The cart is full.").field(
             "/variant_id",
             format!("a cart has at most {} lines", settings.max_lines),
@@ -59,6 +53,46 @@ pub fn add(cx: &Context, Path(id): Path<CartId>, Json(body): Json<NewLine>) -> R
     }
     check_stock(&cart.0, &body.variant_id)?;
     Ok(cart)
+}
+
+/// How many there are then; none where the variant is not sold in this currency.
+fn put_in(cart: &CartId, line: &NewLine, currency: Currency) -> Result<Option<i64>, Problem> {
+    let row = sql!(
+        "insert into lines (id, cart_id, variant_id, quantity, created_at)
+         select $1, $2, s.variant_id, $4, $5 from product.sellable s
+         where s.variant_id = $3 and s.currency = $6 and s.status = 'active'
+         on conflict (cart_id, variant_id) do update set quantity = lines.quantity + excluded.quantity
+         returning quantity",
+        LineId::new(),
+        cart,
+        line.variant_id,
+        line.quantity,
+        clock::now(),
+        currency
+    )
+    .optional::<(i64,)>()?;
+    Ok(row.map(|(quantity,)| quantity))
+}
+
+/// Turns an empty cart, for which nobody named a currency, to one of the store's that the variant is priced in.
+fn follow_currency(cart: &CartId, variant: &str) -> Result<Option<Currency>, Problem> {
+    let priced = sql!(
+        "select s.currency from product.sellable s where s.variant_id = $1 and s.status = 'active'",
+        variant
+    )
+    .scalars::<Currency>()?;
+    let mut currencies = store()?.currencies.into_iter().map(|facts| facts.code);
+    let Some(currency) = currencies.find(|currency| priced.contains(currency)) else {
+        return Ok(None);
+    };
+    let followed = sql!(
+        "update carts set currency = $2
+         where id = $1 and not currency_chosen and id not in (select l.cart_id from lines l where l.cart_id = $1)",
+        cart,
+        currency
+    )
+    .execute()?;
+    Ok((followed == 1).then_some(currency))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -73,7 +107,10 @@ pub struct LineChange {
     "/api/carts/{id}/items/{item_id}",
     access = public,
     headers("x-cart-token"),
-    problems(404 = "not_found", 409 = "cart_closed", 409 = "out_of_stock", 422 = "quantity_too_large")
+    problems(
+        404 = "not_found", 409 = "cart_closed", 409 = "out_of_stock", 422 = "quantity_too_large",
+        422 = "amount_too_large"
+    )
 )]
 pub fn change(
     cx: &Context,
@@ -106,7 +143,7 @@ pub fn change(
     "/api/carts/{id}/items/{item_id}",
     access = public,
     headers("x-cart-token"),
-    problems(404 = "not_found", 409 = "cart_closed")
+    problems(404 = "not_found", 409 = "cart_closed", 422 = "amount_too_large")
 )]
 pub fn remove(cx: &Context, Path(id): Path<CartId>, Path(item_id): Path<LineId>) -> Result<Json<Cart>, Problem> {
     touch(&id, &Holder::of(cx), &settings()?)?;

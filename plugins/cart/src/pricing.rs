@@ -1,11 +1,13 @@
 //! Discounts that other plugins give: every provider of `pricing@1`, in the order the operator gave them, each told what
 //! the ones before it took off.
 
+use commerce_sdk::money::Currency;
 use commerce_sdk::prelude::*;
 use serde_json::{Value, json};
 
 use crate::CartId;
-use crate::snapshot::{CartCoupon, LineRow, Offer};
+use crate::answers::CartCoupon;
+use crate::snapshot::Bought;
 use crate::totals::{Discount, NamedDiscount};
 
 #[derive(Deserialize)]
@@ -33,7 +35,7 @@ enum Target {
 
 pub fn adjustments(
     id: &CartId,
-    bought: &[(LineRow, &Offer)],
+    bought: &[Bought],
     subtotal: Money,
     coupons: &[CartCoupon],
     account: Option<&str>,
@@ -73,14 +75,14 @@ pub fn adjustments(
     }
     Ok(all
         .iter()
-        .filter_map(|adjustment| discount(adjustment, bought))
+        .filter_map(|adjustment| discount(adjustment, currency, bought))
         .collect())
 }
 
-/// None where the provider took nothing off, or off something that is not in the cart.
-fn discount(adjustment: &Adjustment, bought: &[(LineRow, &Offer)]) -> Option<NamedDiscount> {
+/// None where the provider took nothing off, or off something that is not in the cart, or in another currency.
+fn discount(adjustment: &Adjustment, currency: Currency, bought: &[Bought]) -> Option<NamedDiscount> {
     let off = Money::new(adjustment.amount.amount().checked_neg()?, adjustment.amount.currency()).ok()?;
-    if off.amount() <= 0 {
+    if off.amount() <= 0 || off.currency() != currency {
         return None;
     }
     let discount = match adjustment.target {

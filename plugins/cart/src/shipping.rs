@@ -6,8 +6,12 @@ use commerce_sdk::sql::JsonColumn;
 use serde_json::{Value, json};
 
 use crate::CartId;
-use crate::access::{Holder, not_found, touch};
-use crate::snapshot::{Cart, LineRow, Offer, Snapshot, answer};
+use crate::access::{Holder, touch};
+use crate::answers::{Cart, answer};
+use crate::carts::readable;
+use crate::priced::{list, offered, price_lines};
+use crate::snapshot::Bought;
+use crate::totals::subtotal;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Address {
@@ -71,7 +75,7 @@ struct Rate {
     "/api/carts/{id}/shipping-address",
     access = public,
     headers("x-cart-token"),
-    problems(404 = "not_found", 409 = "cart_closed")
+    problems(404 = "not_found", 409 = "cart_closed", 422 = "amount_too_large")
 )]
 pub fn set_address(cx: &Context, Path(id): Path<CartId>, Json(address): Json<Address>) -> Result<Json<Cart>, Problem> {
     touch(&id, &Holder::of(cx), &settings()?)?;
@@ -84,37 +88,24 @@ pub fn set_address(cx: &Context, Path(id): Path<CartId>, Json(address): Json<Add
     "/api/carts/{id}/shipping-rates",
     access = public,
     headers("x-cart-token"),
-    problems(404 = "not_found", 422 = "shipping_address_required")
+    problems(404 = "not_found", 422 = "shipping_address_required", 422 = "amount_too_large")
 )]
 pub fn rates(cx: &Context, Path(id): Path<CartId>) -> Result<Json<Page<Quote>>, Problem> {
-    let cart = crate::carts::show(cx, Path(id))?.0;
-    let Some(address) = &cart.shipping_address else {
+    let snapshot = readable(cx, &id)?;
+    let Some(JsonColumn(address)) = snapshot.address else {
         return Err(Problem::unprocessable(
             "shipping_address_required",
             "Set the shipping address first.",
         ));
     };
-    let snapshot = Snapshot::by_id(&cart.id)?.ok_or_else(not_found)?;
-    let offers = snapshot.offers.map(|column| column.0).unwrap_or_default();
-    let lines = snapshot.lines.map(|column| column.0).unwrap_or_default();
-    let bought = pair(lines, &offers);
+    let offers = list(snapshot.offers);
+    let (bought, _) = offered(list(snapshot.lines), &offers);
+    let goods = subtotal(snapshot.currency, &price_lines(snapshot.currency, &bought)?)?;
     let mut items = Vec::new();
     for provider in plugins::providers("shipping@1")? {
-        items.extend(quotes(&provider, address, &bought, cart.totals.subtotal)?);
+        items.extend(quotes(&provider, &address, &bought, goods)?);
     }
     Ok(Json(Page { items, next: None }))
-}
-
-fn pair(lines: Vec<LineRow>, offers: &[Offer]) -> Vec<(LineRow, &Offer)> {
-    lines
-        .into_iter()
-        .filter_map(|line| {
-            let offer = offers
-                .iter()
-                .find(|offer| offer.variant_id == line.variant_id && offer.status == "active")?;
-            Some((line, offer))
-        })
-        .collect()
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -128,7 +119,10 @@ pub struct RateChoice {
     "/api/carts/{id}/shipping-rate",
     access = public,
     headers("x-cart-token"),
-    problems(404 = "not_found", 409 = "cart_closed", 422 = "shipping_address_required", 422 = "shipping_rate_unavailable")
+    problems(
+        404 = "not_found", 409 = "cart_closed", 422 = "shipping_address_required", 422 = "shipping_rate_unavailable",
+        422 = "amount_too_large"
+    )
 )]
 pub fn choose(cx: &Context, Path(id): Path<CartId>, Json(choice): Json<RateChoice>) -> Result<Json<Cart>, Problem> {
     touch(&id, &Holder::of(cx), &settings()?)?;
@@ -150,12 +144,7 @@ pub fn choose(cx: &Context, Path(id): Path<CartId>, Json(choice): Json<RateChoic
 }
 
 /// The chosen rate at today's price; none where its provider does not offer it any more.
-pub fn quote(
-    rate_id: &str,
-    address: &Value,
-    bought: &[(LineRow, &Offer)],
-    subtotal: Money,
-) -> Result<Option<Quote>, Problem> {
+pub fn quote(rate_id: &str, address: &Value, bought: &[Bought], subtotal: Money) -> Result<Option<Quote>, Problem> {
     let Some((provider, _)) = rate_id.split_once(':') else {
         return Ok(None);
     };
@@ -168,12 +157,7 @@ pub fn quote(
         .find(|quote| quote.id == rate_id))
 }
 
-fn quotes(
-    provider: &str,
-    address: &Value,
-    bought: &[(LineRow, &Offer)],
-    subtotal: Money,
-) -> Result<Vec<Quote>, Problem> {
+fn quotes(provider: &str, address: &Value, bought: &[Bought], subtotal: Money) -> Result<Vec<Quote>, Problem> {
     let items: Vec<Value> = bought
         .iter()
         .filter(|(_, offer)| offer.requires_shipping)
@@ -191,10 +175,11 @@ fn quotes(
     }
     let ask = json!({ "address": address, "items": items, "subtotal": subtotal });
     let answer: Rates = plugins::provider("shipping@1", provider, "rates", &ask)?;
+    // Whatever a provider says: the cart's currency only, and nobody is paid for a parcel.
     let offered = answer
         .rates
         .into_iter()
-        .filter(|rate| rate.price.currency() == subtotal.currency());
+        .filter(|rate| rate.price.currency() == subtotal.currency() && rate.price.amount() >= 0);
     Ok(offered
         .map(|rate| Quote {
             id: format!("{provider}:{}", rate.id),

@@ -69,9 +69,19 @@ impl Row {
     }
 }
 
+/// Four places behind the point of a percentage. Several rates inside of one price have a common denominator, which must
+/// stay a number.
+const MOST_PRECISE: u32 = 1_000_000;
+
 /// Adds a rate.
 #[post("/api/tax-rates", access = staff("cart.write"), operation = "create_tax_rate")]
 pub fn create(Json(body): Json<NewTaxRate>) -> Result<Created<StaffTaxRate>, Problem> {
+    if body.rate.denominator() > MOST_PRECISE {
+        return Err(
+            Problem::unprocessable("invalid_body", "The rate can't be computed with.")
+                .field("/rate/denominator", format!("must be at most {MOST_PRECISE}")),
+        );
+    }
     let row: Row = sql!(
         "insert into tax_rates
              (id, name, country, province, postal_prefix, category, numerator, denominator, inclusive, created_at)

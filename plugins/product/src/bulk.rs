@@ -7,12 +7,12 @@ use commerce_sdk::prelude::*;
 use commerce_sdk::problem::Field;
 use commerce_sdk::store::Store;
 
-use crate::categories;
+use crate::categories::Named;
 use crate::importing::sku_owners;
 use crate::input::{Maker, ProductInput, ProductPatch, VariantInput, VariantPatch};
 use crate::load;
-use crate::model::Product;
-use crate::products::{actor, free_slug};
+use crate::model::{Product, same_options};
+use crate::products::{actor, first_free, taken_slugs};
 use crate::save::{Change, Origin, save};
 use crate::slug;
 use crate::stock::{self, Kind};
@@ -97,7 +97,7 @@ pub fn upsert(cx: &Context, Json(input): Json<BulkInput>) -> Result<Json<BulkAns
             continue;
         }
         let counted = recounted.len();
-        outcomes.push(match lay(item, before.clone(), &store, &mut known, &mut recounted)? {
+        outcomes.push(match lay(item, before.clone(), &store, &mut known, &mut recounted) {
             Err(errors) => Outcome::Failed(errors),
             Ok(after) if before.as_ref() == Some(&after) && recounted.len() == counted => Outcome::Unchanged(after.id),
             Ok(after) => {
@@ -125,7 +125,11 @@ struct Known {
     sku_owners: BTreeMap<String, String>,
     /// Products that an item has already.
     taken: BTreeSet<String>,
+    /// Of the items.
     slugs: BTreeSet<String>,
+    /// Of the store, as far as titles of the items lead to them.
+    taken_slugs: BTreeSet<String>,
+    categories: Named,
 }
 
 impl Known {
@@ -148,7 +152,14 @@ impl Known {
         load::lock_all(&ids)?;
         let products = load::by_ids(&ids)?;
         let sku_owners = sku_owners(&products)?;
+        let unnamed = items.iter().filter(|item| item.product.slug.is_none());
+        let wanted: BTreeSet<String> = unnamed
+            .filter_map(|item| item.product.title.as_deref().map(slug::from_title))
+            .collect();
+        let names = items.iter().filter_map(|item| item.product.categories.as_ref());
         Ok(Self {
+            taken_slugs: taken_slugs(wanted.iter().flat_map(|slug| slug::candidates(slug)))?,
+            categories: Named::find(names.flatten())?,
             products,
             by_sku,
             sku_owners,
@@ -190,7 +201,7 @@ fn lay(
     store: &Store,
     known: &mut Known,
     recounted: &mut Vec<(String, i64)>,
-) -> Result<Result<Product, Vec<Field>>, Problem> {
+) -> Result<Product, Vec<Field>> {
     let currencies: Vec<Currency> = store.currencies.iter().map(|facts| facts.code).collect();
     let mut new_id = |prefix: &'static str| ids::new(prefix);
     let mut maker = Maker::new(&currencies, clock::now(), &mut new_id);
@@ -205,6 +216,7 @@ fn lay(
         }),
     };
     let chosen_slug = item.product.slug.is_some();
+    let names_categories = item.product.categories.is_some();
     maker.patch_product(&mut product, item.product);
     let mut counts = Vec::new();
     for (at, variant) in item.variants.into_iter().enumerate() {
@@ -214,21 +226,18 @@ fn lay(
             error.pointer = format!("/variants/{at}{}", error.pointer);
         }
     }
+    product.collect_option_values();
     let mut errors = maker.errors;
-    match categories::resolve(&product.categories) {
-        Ok(categories) => product.categories = categories,
-        Err(problem) if problem.status == 422 => errors.extend(problem.errors),
-        Err(problem) => return Err(problem),
+    if names_categories {
+        match known.categories.resolve(&product.categories) {
+            Ok(categories) => product.categories = categories,
+            Err(problem) => errors.extend(problem.errors),
+        }
     }
     if is_new && !chosen_slug {
-        product.slug = free_slug(&product.slug)?;
-        // Two of one title in one request.
-        let wanted = product.slug.clone();
-        let mut number = 2;
-        while known.slugs.contains(&product.slug) {
-            product.slug = slug::numbered(&wanted, number);
-            number += 1;
-        }
+        // Other items of this request may have the same title.
+        let is_taken = |slug: &str| known.taken_slugs.contains(slug) || known.slugs.contains(slug);
+        product.slug = first_free(&product.slug, is_taken);
     }
     if !known.slugs.insert(product.slug.clone()) {
         errors.push(wrong("/slug", "is that of another item"));
@@ -249,9 +258,9 @@ fn lay(
     }
     if errors.is_empty() {
         recounted.append(&mut counts);
-        Ok(Ok(product))
+        Ok(product)
     } else {
-        Ok(Err(errors))
+        Err(errors)
     }
 }
 
@@ -264,11 +273,10 @@ fn lay_variant(maker: &mut Maker<'_>, product: &mut Product, item: BulkVariant, 
             .position(|known| known.sku.as_deref() == Some(sku))
     });
     let same_values = |values: &Vec<String>| {
-        let key = crate::model::option_key(values);
         product
             .variants
             .iter()
-            .position(|known| !known.option_values.is_empty() && known.option_key() == key)
+            .position(|known| !known.option_values.is_empty() && same_options(&known.option_values, values))
     };
     match by_sku.or_else(|| item.variant.option_values.as_ref().and_then(same_values)) {
         Some(at) => {

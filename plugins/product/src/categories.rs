@@ -4,7 +4,7 @@
 //! itself), which is what shelves are derived from. Both change together, under locks of everything on the two paths a
 //! move touches, so that two moves can't close a circle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use commerce_sdk::prelude::*;
 
@@ -176,7 +176,6 @@ pub fn change(Path(id): Path<String>, Json(patch): Json<CategoryPatch>) -> Resul
         clock::now()
     )
     .execute()
-    .on_constraint("categories_slug", slug_taken)
     .on_constraint("slug", slug_taken)?;
     if changed == 0 {
         return Err(unknown());
@@ -208,30 +207,41 @@ pub fn remove(Path(id): Path<String>) -> Result<NoContent, Problem> {
     Ok(NoContent)
 }
 
-/// Ids for ids and slugs, in their order and each once.
+/// Ids for ids and slugs, each once.
 pub fn resolve(names: &[String]) -> Result<Vec<String>, Problem> {
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let known = sql!(
-        "select id, slug from categories where id = any($1) or slug = any($1)",
-        JsonColumn(names)
-    )
-    .all::<(String, String)>()?;
-    let mut ids: Vec<String> = Vec::with_capacity(names.len());
-    let mut problem = Problem::unprocessable("unknown_category", "Some categories are not there.");
-    for (at, name) in names.iter().enumerate() {
-        match known.iter().find(|(id, slug)| id == name || slug == name) {
-            Some((id, _)) if ids.contains(id) => {}
-            Some((id, _)) => ids.push(id.clone()),
-            None => problem = problem.field(format!("/categories/{at}"), "is no category's id or slug"),
+    Named::find(names.iter())?.resolve(names)
+}
+
+/// What the names that clients give to categories mean: (id, slug).
+pub struct Named(Vec<(String, String)>);
+
+impl Named {
+    pub fn find<'a>(names: impl Iterator<Item = &'a String>) -> Result<Self, Problem> {
+        let names: Vec<&String> = names.collect();
+        if names.is_empty() {
+            return Ok(Self(Vec::new()));
         }
+        let known = sql!(
+            "select id, slug from categories where id = any($1) or slug = any($1)",
+            JsonColumn(names)
+        );
+        Ok(Self(known.all()?))
     }
-    ids.sort_unstable();
-    if problem.errors.is_empty() {
-        Ok(ids)
-    } else {
-        Err(problem)
+
+    pub fn resolve(&self, names: &[String]) -> Result<Vec<String>, Problem> {
+        let mut ids = BTreeSet::new();
+        let mut problem = Problem::unprocessable("unknown_category", "Some categories are not there.");
+        for (at, name) in names.iter().enumerate() {
+            match self.0.iter().find(|(id, slug)| id == name || slug == name) {
+                Some((id, _)) => _ = ids.insert(id.clone()),
+                None => problem = problem.field(format!("/categories/{at}"), "is no category's id or slug"),
+            }
+        }
+        if problem.errors.is_empty() {
+            Ok(ids.into_iter().collect())
+        } else {
+            Err(problem)
+        }
     }
 }
 
@@ -298,7 +308,6 @@ fn insert(rows: &[CategoryRow<'_>]) -> Result<(), Problem> {
             row.at
         )
         .execute()
-        .on_constraint("categories_slug", slug_taken)
         .on_constraint("slug", slug_taken)?;
         sql!(
             "insert into category_ancestors (category_id, ancestor_id)

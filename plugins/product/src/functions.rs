@@ -36,7 +36,7 @@ pub struct Extension {
     kind: Extended,
     /// Of the product or variant.
     id: String,
-    /// What the caller says about it; `null` takes it back.
+    /// What the caller says about it, at most 16 KiB of JSON; `null` takes it back.
     value: Value,
 }
 
@@ -52,6 +52,9 @@ pub struct ExtensionSet {
     product_id: String,
 }
 
+/// It is read with every product.
+const EXTENSION_BYTES: usize = 16 * 1024;
+
 /// Sets what the calling plugin says about a product or variant
 #[function]
 pub fn extend(cx: &Context, ask: Extension) -> Result<ExtensionSet, Problem> {
@@ -60,6 +63,12 @@ pub fn extend(cx: &Context, ask: Extension) -> Result<ExtensionSet, Problem> {
         .caller()
         .plugin()
         .ok_or_else(|| Problem::forbidden("not_a_plugin", "Extensions belong to plugins."))?;
+    if ask.value.to_string().len() > EXTENSION_BYTES {
+        return Err(Problem::unprocessable(
+            "extension_too_large",
+            "An extension may have 16 KiB.",
+        ));
+    }
     let now = clock::now();
     let value = JsonColumn(&ask.value);
     let clears = ask.value.is_null();

@@ -8,6 +8,7 @@ use commerce_sdk::timestamp::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
@@ -162,10 +163,18 @@ impl Variant {
     /// Tells variants of one product apart. Without options nothing does but their ids.
     pub fn option_key(&self) -> String {
         if self.option_values.is_empty() {
-            format!("#{}", self.id)
-        } else {
-            option_key(&self.option_values)
+            return format!("#{}", self.id);
         }
+        let mut key = String::new();
+        for value in &self.option_values {
+            key.extend(folded(value));
+            // A separator that nobody types, so that ["a", "b c"] and ["a b", "c"] stay different.
+            key.push('\u{1f}');
+        }
+        if key.len() > LONGEST_KEY {
+            key = Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect();
+        }
+        key
     }
 
     /// The currency shown where none was asked for.
@@ -180,11 +189,17 @@ impl Variant {
     }
 }
 
-/// Option values as one text: case does not tell variants apart.
-pub fn option_key(values: &[String]) -> String {
-    let lower: Vec<String> = values.iter().map(|value| value.trim().to_lowercase()).collect();
-    // A separator that nobody types, so that ["a", "b c"] and ["a b", "c"] stay different.
-    lower.join("\u{1f}")
+/// An index holds it: longer ones are told apart by their digests.
+const LONGEST_KEY: usize = 512;
+
+/// Whether these are one choice: case does not tell variants apart. Compared in place: a product of two thousand
+/// variants is two million questions, and the arena of a call gives nothing back.
+pub fn same_options(a: &[String], b: &[String]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| folded(a).eq(folded(b)))
+}
+
+fn folded(value: &str) -> impl Iterator<Item = char> {
+    value.trim().chars().flat_map(char::to_lowercase)
 }
 
 /// `Black / 54 cm`

@@ -3,6 +3,8 @@
 //! A write locks the product, reads it whole, changes the value and saves it: see [`crate::load::locked`] and
 //! [`crate::save`]. Where the client says which version it saw (`If-Match`), a newer one is a 412.
 
+use std::collections::BTreeSet;
+
 use commerce_sdk::prelude::*;
 use commerce_sdk::store::Store;
 
@@ -149,6 +151,7 @@ pub fn change_variant(
     let after = making(&store, |maker| {
         let mut after = before.clone();
         maker.patch_variant(&mut after, at, patch);
+        after.collect_option_values();
         Ok(after)
     })?;
     let product = before.id.clone();
@@ -202,20 +205,28 @@ pub fn making<T>(store: &Store, step: impl FnOnce(&mut Maker<'_>) -> Result<T, P
 
 /// The slug, or with a number behind it where it is taken.
 pub fn free_slug(wanted: &str) -> Result<String, Problem> {
-    let candidates: Vec<String> = std::iter::once(wanted.to_owned())
-        .chain((2..=30).map(|n| slug::numbered(wanted, n)))
-        .collect();
-    let taken = sql!(
-        "select slug from products where slug = any($1)",
-        JsonColumn(&candidates)
-    )
-    .scalars::<String>()?;
-    let free = candidates.into_iter().find(|candidate| !taken.contains(candidate));
-    Ok(free.unwrap_or_else(|| {
-        // Thirty of one title: any further one is told apart by chance.
-        let id = ids::new("p");
-        format!("{wanted}-{}", &id[id.len() - 8..])
-    }))
+    let taken = taken_slugs(slug::candidates(wanted))?;
+    Ok(first_free(wanted, |slug| taken.contains(slug)))
+}
+
+/// Which of these slugs products have.
+pub fn taken_slugs(slugs: impl Iterator<Item = String>) -> Result<BTreeSet<String>, Problem> {
+    let slugs: Vec<String> = slugs.collect();
+    if slugs.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let taken = sql!("select slug from products where slug = any($1)", JsonColumn(&slugs)).scalars::<String>()?;
+    Ok(taken.into_iter().collect())
+}
+
+pub fn first_free(wanted: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    slug::candidates(wanted)
+        .find(|slug| !is_taken(slug))
+        .unwrap_or_else(|| {
+            // Thirty of one title: any further one is told apart by chance.
+            let id = ids::new("p");
+            format!("{wanted}-{}", &id[id.len() - 8..])
+        })
 }
 
 fn save_one(cx: &Context, store: &Store, before: Option<Product>, after: Product) -> Result<(), Problem> {

@@ -38,11 +38,11 @@ pub fn save(changes: &[Change], home: Currency, origin: &Origin<'_>) -> Result<(
     categories(changes)?;
     search_terms(changes)?;
     let ids: Vec<&str> = changes.iter().map(|change| change.after.id.as_str()).collect();
-    let (new, known): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| change.before.is_none());
+    let known = changes.iter().filter(|change| change.before.is_some());
+    let known: Vec<&str> = known.map(|change| change.after.id.as_str()).collect();
     if !known.is_empty() {
-        shelves::clear(&known.iter().map(|change| change.after.id.as_str()).collect::<Vec<_>>())?;
+        shelves::clear(&known)?;
     }
-    debug_assert_eq!(new.len() + known.len(), ids.len());
     shelves::fill(&ids, home)?;
     announce::products_changed(ids)
 }
@@ -86,7 +86,6 @@ fn products(changes: &[Change], now: Timestamp) -> Result<(), Problem> {
         JsonColumn(rows)
     )
     .execute()
-    .on_constraint("products_slug", slug_taken)
     .on_constraint("slug", slug_taken)?;
     Ok(())
 }
@@ -194,9 +193,8 @@ fn variants(changes: &[Change], home: Currency, now: Timestamp) -> Result<(), Pr
         JsonColumn(rows)
     )
     .execute()
-    .on_constraint("variants_sku", sku_taken)
     .on_constraint("sku_key", sku_taken)
-    .on_constraint("variants_options", options_taken)?;
+    .on_constraint("product_id, option_key", options_taken)?;
     Ok(())
 }
 
@@ -305,6 +303,8 @@ fn stock_rows(changes: &[Change], origin: &Origin<'_>, now: Timestamp) -> Result
     if rows.is_empty() {
         return Ok(());
     }
+    // Checkouts lock the same rows in the order of their ids.
+    rows.sort_unstable_by_key(|row| row.variant_id);
     sql!(
         "insert into stock (variant_id, product_id, tracked, policy, on_hand)
          select r.variant_id, r.product_id, r.tracked, r.policy, r.on_hand

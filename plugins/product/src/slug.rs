@@ -20,9 +20,10 @@ pub fn from_title(title: &str) -> String {
     if slug.is_empty() { "item".to_owned() } else { slug }
 }
 
-/// `slug` with a number behind it, for a title that is taken.
-pub fn numbered(slug: &str, number: u32) -> String {
-    format!("{slug}-{number}")
+/// The slug, and what it may be instead where it is taken: numbered.
+pub fn candidates(wanted: &str) -> impl Iterator<Item = String> {
+    let numbered = (2..=30).map(move |number| format!("{wanted}-{number}"));
+    std::iter::once(wanted.to_owned()).chain(numbered)
 }
 
 /// Whether a slug that somebody chose can stand in a URL, and is no id.

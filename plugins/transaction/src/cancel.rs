@@ -1,14 +1,13 @@
-//! Calling a purchase off before anything has left.
+//! Calling a purchase off, as long as the customer has none of the goods.
 
 use commerce_sdk::prelude::*;
-use serde_json::{Value, json};
 
-use crate::TransactionId;
 use crate::access::{actor, is_buyer, not_found};
-use crate::payments::{answer, release_coupons, release_stock};
-use crate::record::{Record, Stock, Transaction};
+use crate::payments::{answer, release_coupons};
+use crate::record::Transaction;
 use crate::state::{PaymentStatus, Step};
 use crate::steps::{Because, lock, take};
+use crate::{TransactionId, goods};
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Cancellation {
@@ -16,7 +15,9 @@ pub struct Cancellation {
     pub reason: Option<String>,
 }
 
-/// Cancels. Buyers may while nothing is paid, staff until goods have left; what was paid is refunded by a refund.
+/// Cancels: buyers while nothing is paid, staff while the customer has none of the goods.
+///
+/// What was paid goes back by a refund.
 #[post(
     "/api/transactions/{id}/cancel",
     access = public,
@@ -43,22 +44,16 @@ pub fn cancel(
             ));
         }
     }
-    let reason = body.reason.as_deref().unwrap_or("cancelled");
-    // The step first: a transaction that can't be cancelled must not touch the stock.
-    let stock = record.stock;
-    if stock == Stock::Held {
-        record.stock = Stock::Released;
-    }
+    let goods_out = record.items().iter().any(|item| item.shipped > item.returned);
+    goods::give_back(&mut record)?;
     take(
         &mut record,
-        Step::Cancel,
+        Step::Cancel { goods_out },
         &Because {
             actor: &actor(cx),
-            reason,
+            reason: body.reason.as_deref().unwrap_or("cancelled"),
         },
     )?;
-    record.stock = stock;
-    give_back(&mut record)?;
     release_coupons(&record)?;
     sql!(
         "update payments set status = 'cancelled' where transaction_id = $1 and status = 'awaiting'",
@@ -67,19 +62,4 @@ pub fn cancel(
     .execute()?;
     jobs::cancel("expire", &id)?;
     answer(&id)
-}
-
-/// Held stock is released; sold stock, which never left, goes back on the shelf.
-fn give_back(record: &mut Record) -> Result<(), Problem> {
-    if record.stock != Stock::Sold {
-        return release_stock(record);
-    }
-    let lines: Vec<Value> = record
-        .items()
-        .iter()
-        .map(|item| json!({ "variant_id": item.variant_id, "quantity": item.quantity }))
-        .collect();
-    let payload = json!({ "reference": format!("{}:cancel", record.id), "lines": lines });
-    plugins::call::<Value>("product", "restock", &payload)?;
-    Ok(())
 }

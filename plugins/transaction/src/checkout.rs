@@ -7,8 +7,9 @@ use commerce_sdk::sql::JsonColumn;
 use serde_json::{Map, Value};
 
 use crate::access::{CART_TOKEN, actor, token_hash};
+use crate::goods::Stock;
 use crate::payments::{self, Terms};
-use crate::record::{ItemRow, PaymentRow, PaymentState, Record, Stock, Totals, Transaction};
+use crate::record::{Item, Payment, PaymentState, Record, Totals, Transaction};
 use crate::state::{PaymentMethod, States};
 use crate::steps::{Because, announce, note};
 use crate::{ItemId, PaymentId, TransactionId};
@@ -20,6 +21,9 @@ pub struct Checkout {
     #[schemars(email, length(max = 254))]
     pub email: String,
     pub payment: PaymentChoice,
+    /// The total that the customer was shown. Where prices, taxes or shipping have changed since, the checkout is refused
+    /// and the cart stays open.
+    pub expected_total: Option<Money>,
     #[schemars(length(max = 1000))]
     pub note: Option<String>,
 }
@@ -42,7 +46,6 @@ pub enum Provider {
 struct CartCheckout<'a> {
     cart_id: &'a str,
     cart_token: Option<&'a str>,
-    account: Option<&'a str>,
     reference: &'a TransactionId,
     email: &'a str,
 }
@@ -86,9 +89,10 @@ struct CheckedOutItem {
     access = public,
     headers("x-cart-token"),
     problems(
-        404 = "not_found", 409 = "cart_closed", 409 = "out_of_stock", 422 = "cart_empty", 422 = "shipping_address_required",
+        404 = "not_found", 409 = "cart_closed", 409 = "out_of_stock", 409 = "total_changed", 422 = "cart_empty", 422 = "shipping_address_required",
         422 = "shipping_rate_required", 422 = "shipping_rate_unavailable", 422 = "coupon_expired", 422 = "coupon_exhausted",
-        422 = "coupon_not_applicable", 422 = "variant_unavailable", 422 = "payment_method_unavailable"
+        422 = "coupon_not_applicable", 422 = "variant_unavailable", 422 = "payment_method_unavailable",
+        422 = "amount_too_large"
     )
 )]
 pub fn create(cx: &Context, Json(body): Json<Checkout>) -> Result<Created<Transaction>, Problem> {
@@ -105,11 +109,17 @@ pub fn create(cx: &Context, Json(body): Json<Checkout>) -> Result<Created<Transa
         &CartCheckout {
             cart_id: &body.cart_id,
             cart_token,
-            account: cx.caller().account(),
             reference: &id,
             email: &email,
         },
     )?;
+    if body.expected_total.is_some_and(|shown| shown != cart.totals.total) {
+        return Err(Problem::conflict(
+            "total_changed",
+            "The total has changed since it was shown; look at the cart again.",
+        )
+        .with("total", cart.totals.total));
+    }
     let mut record = record_of(id, &body, cart, cart_token.map(token_hash), email, terms, now);
     let because = Because {
         actor: &actor(cx),
@@ -117,11 +127,17 @@ pub fn create(cx: &Context, Json(body): Json<Checkout>) -> Result<Created<Transa
     };
     write(&mut record, &because)?;
     announce(&record, "created", &because)?;
+    let location = format!("/api/transactions/{}", record.id);
+    if record.total == 0 {
+        payments::settle_free(&mut record)?;
+        let body = payments::answer(&record.id)?.0;
+        return Ok(Created { location, body });
+    }
     if let Some(expires_at) = record.expires_at {
         payments::schedule_expiry(&record.id, expires_at)?;
     }
     Ok(Created {
-        location: format!("/api/transactions/{}", record.id),
+        location,
         body: record.into_answer()?,
     })
 }
@@ -136,12 +152,12 @@ fn record_of(
     terms: Terms,
     now: Timestamp,
 ) -> Record {
-    let payment = PaymentRow {
+    let payment = Payment {
         id: PaymentId::new(),
         provider: "manual".to_owned(),
         method: terms.method,
         status: PaymentState::Awaiting,
-        amount: cart.totals.total.amount(),
+        amount: cart.totals.total,
         instructions: terms.instructions,
         reference: None,
         expires_at: terms.expires_at,
@@ -178,31 +194,33 @@ fn record_of(
         expires_at: terms.expires_at,
         created_at: now,
         updated_at: now,
-        items: Some(JsonColumn(cart.items.into_iter().map(item_row).collect())),
+        items: Some(JsonColumn(cart.items.into_iter().map(Item::from).collect())),
         payments: Some(JsonColumn(vec![payment])),
         refunds: None,
         shipments: None,
     }
 }
 
-fn item_row(item: CheckedOutItem) -> ItemRow {
-    ItemRow {
-        id: ItemId::new(),
-        variant_id: item.variant_id,
-        product_id: item.product_id,
-        sku: item.sku,
-        title: item.title,
-        variant_title: item.variant_title,
-        quantity: item.quantity,
-        unit_price: item.unit_price.amount(),
-        subtotal: item.subtotal.amount(),
-        discount: item.discount.amount(),
-        tax: item.tax.amount(),
-        total: item.total.amount(),
-        requires_shipping: item.requires_shipping,
-        shipped: 0,
-        returned: 0,
-        extensions: item.extensions,
+impl From<CheckedOutItem> for Item {
+    fn from(item: CheckedOutItem) -> Self {
+        Self {
+            id: ItemId::new(),
+            variant_id: item.variant_id,
+            product_id: item.product_id,
+            sku: item.sku,
+            title: item.title,
+            variant_title: item.variant_title,
+            quantity: item.quantity,
+            unit_price: item.unit_price,
+            subtotal: item.subtotal,
+            discount: item.discount,
+            tax: item.tax,
+            total: item.total,
+            requires_shipping: item.requires_shipping,
+            shipped: 0,
+            returned: 0,
+            extensions: item.extensions,
+        }
     }
 }
 
@@ -217,7 +235,7 @@ fn write(record: &mut Record, because: &Because) -> Result<(), Problem> {
          from json_rows($1) as r(id text, position bigint, variant_id text, product_id text, sku text, title text,
              variant_title text, quantity bigint, unit_price bigint, subtotal bigint, discount bigint, tax bigint,
              total bigint, requires_shipping boolean, extensions jsonb)",
-        JsonColumn(positioned(record.items())),
+        JsonColumn(record.items().iter().enumerate().map(ItemRow::new).collect::<Vec<_>>()),
         record.id
     )
     .execute()?;
@@ -231,7 +249,7 @@ fn write(record: &mut Record, because: &Because) -> Result<(), Problem> {
             payment.provider,
             payment.method,
             payment.status,
-            payment.amount,
+            payment.amount.amount(),
             record.currency,
             payment.instructions.as_ref().map(JsonColumn),
             payment.expires_at,
@@ -258,19 +276,48 @@ fn write(record: &mut Record, because: &Because) -> Result<(), Problem> {
         record.shipping_rate, record.discounts, record.tax_lines, record.note, record.expires_at, record.created_at
     )
     .execute()
-    .on_constraint("transactions_cart", || Problem::conflict("cart_closed", "The cart has been checked out."))?;
+    .on_constraint("cart_id", || Problem::conflict("cart_closed", "The cart has been checked out."))?;
     Ok(())
 }
 
-/// The items with their places in the list, as `json_rows` reads them.
-fn positioned(items: &[ItemRow]) -> Vec<Value> {
-    items
-        .iter()
-        .enumerate()
-        .filter_map(|(position, item)| {
-            let mut row = serde_json::to_value(item).ok()?;
-            row.as_object_mut()?.insert("position".to_owned(), position.into());
-            Some(row)
-        })
-        .collect()
+/// An item with its place in the list, as `json_rows` reads it.
+#[derive(Serialize)]
+struct ItemRow<'a> {
+    id: &'a ItemId,
+    position: usize,
+    variant_id: &'a str,
+    product_id: &'a str,
+    sku: Option<&'a str>,
+    title: &'a str,
+    variant_title: Option<&'a str>,
+    quantity: i64,
+    unit_price: i64,
+    subtotal: i64,
+    discount: i64,
+    tax: i64,
+    total: i64,
+    requires_shipping: bool,
+    extensions: &'a Map<String, Value>,
+}
+
+impl<'a> ItemRow<'a> {
+    fn new((position, item): (usize, &'a Item)) -> Self {
+        Self {
+            id: &item.id,
+            position,
+            variant_id: &item.variant_id,
+            product_id: &item.product_id,
+            sku: item.sku.as_deref(),
+            title: &item.title,
+            variant_title: item.variant_title.as_deref(),
+            quantity: item.quantity,
+            unit_price: item.unit_price.amount(),
+            subtotal: item.subtotal.amount(),
+            discount: item.discount.amount(),
+            tax: item.tax.amount(),
+            total: item.total.amount(),
+            requires_shipping: item.requires_shipping,
+            extensions: &item.extensions,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! - [`checkout`] makes a transaction of a cart, in one database transaction with the cart and product plugins.
 //! - [`state`] is the table of steps; [`steps`] takes one: locks the row, moves it, writes the history.
 //! - [`payments`], [`cancel`], [`shipments`], [`refunds`] are the steps that staff, customers and time take.
+//! - [`goods`] moves the stock that a purchase reserved.
 //! - [`record`] reads a transaction with all that belongs to it in one statement; [`access`] says who may.
 //! - [`functions`] is what other plugins may ask.
 
@@ -10,6 +11,7 @@ mod access;
 mod cancel;
 mod checkout;
 mod functions;
+mod goods;
 mod listing;
 mod payments;
 mod record;

@@ -6,10 +6,10 @@ use commerce_sdk::prelude::*;
 use serde_json::{Value, json};
 
 use crate::access::actor;
-use crate::record::{PaymentState, Record, Stock, Transaction};
+use crate::record::{PaymentState, Record, Transaction};
 use crate::state::{PaymentMethod, PaymentStatus, Status, Step};
 use crate::steps::{Because, lock, take};
-use crate::{PaymentId, TransactionId};
+use crate::{PaymentId, TransactionId, goods};
 
 /// What a store's staff set.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -123,50 +123,41 @@ pub fn confirm(
     if payment.status == PaymentState::Paid {
         return Ok(Json(record.into_answer()?));
     }
-    let amount = payment.amount;
-    record.paid += amount;
-    sell_stock(&mut record)?;
-    let reason = body.reason.as_deref().unwrap_or("payment confirmed by staff");
-    take(
-        &mut record,
-        Step::Pay,
-        &Because {
-            actor: &actor(cx),
-            reason,
-        },
-    )?;
-    sql!(
-        "update payments set status = 'paid', settled_at = $2, reference = $3 where id = $1 and status = 'awaiting'",
-        payment_id,
-        record.updated_at,
-        body.reference
-    )
-    .execute()?;
+    let because = Because {
+        actor: &actor(cx),
+        reason: body.reason.as_deref().unwrap_or("payment confirmed by staff"),
+    };
+    settle(&mut record, payment_id, body.reference, &because)?;
     jobs::cancel("expire", &record.id)?;
     answer(&record.id)
 }
 
-/// What was held is sold: it leaves the stock for good. Nothing happens where that was done before.
-pub fn sell_stock(record: &mut Record) -> Result<(), Problem> {
-    if record.stock == Stock::Held {
-        settle_stock("commit", record)?;
-        record.stock = Stock::Sold;
-    }
+/// The money of a payment has come: what it pays for is sold.
+fn settle(record: &mut Record, id: PaymentId, reference: Option<String>, because: &Because) -> Result<(), Problem> {
+    let settled = record.payments().iter().filter(|payment| payment.id == id);
+    record.paid += settled.map(|payment| payment.amount.amount()).sum::<i64>();
+    goods::sell(record)?;
+    take(record, Step::Pay, because)?;
+    sql!(
+        "update payments set status = 'paid', settled_at = $2, reference = $3 where id = $1 and status = 'awaiting'",
+        id,
+        record.updated_at,
+        reference
+    )
+    .execute()?;
     Ok(())
 }
 
-/// What was held may be bought by others again.
-pub fn release_stock(record: &mut Record) -> Result<(), Problem> {
-    if record.stock == Stock::Held {
-        settle_stock("release", record)?;
-        record.stock = Stock::Released;
+/// A purchase that costs nothing is paid at once: no money will ever come that staff could confirm.
+pub fn settle_free(record: &mut Record) -> Result<(), Problem> {
+    let because = Because {
+        actor: "system",
+        reason: "there was nothing to pay",
+    };
+    match record.payments().first().map(|payment| payment.id.clone()) {
+        Some(payment) => settle(record, payment, None, &because),
+        None => Ok(()),
     }
-    Ok(())
-}
-
-fn settle_stock(function: &str, record: &Record) -> Result<(), Problem> {
-    plugins::call::<Value>("product", function, &json!({ "reference": record.id }))?;
-    Ok(())
 }
 
 /// Gives the coupons of a purchase that will not be back to be used again.
@@ -206,7 +197,7 @@ pub fn expire(job: Job<Expiry>) -> Result<(), Problem> {
     if record.status != Status::Open || record.payment_status != PaymentStatus::Awaiting {
         return Ok(());
     }
-    release_stock(&mut record)?;
+    goods::give_back(&mut record)?;
     release_coupons(&record)?;
     take(
         &mut record,

@@ -5,6 +5,7 @@ use commerce_sdk::prelude::*;
 use commerce_sdk::sql::JsonColumn;
 use serde_json::{Map, Value};
 
+use crate::goods::Stock;
 use crate::state::{FulfilmentStatus, PaymentMethod, PaymentStatus, States, Status};
 use crate::{ItemId, PaymentId, RefundId, ShipmentId, TransactionId};
 
@@ -17,19 +18,24 @@ macro_rules! record_columns {
          t.expires_at, t.created_at, t.updated_at,
          (select json_agg(json_object(
              'id', i.id, 'variant_id', i.variant_id, 'product_id', i.product_id, 'sku', i.sku, 'title', i.title,
-             'variant_title', i.variant_title, 'quantity', i.quantity, 'unit_price', i.unit_price,
-             'subtotal', i.subtotal, 'discount', i.discount, 'tax', i.tax, 'total', i.total,
+             'variant_title', i.variant_title, 'quantity', i.quantity,
+             'unit_price', json_object('amount', i.unit_price, 'currency', t.currency),
+             'subtotal', json_object('amount', i.subtotal, 'currency', t.currency),
+             'discount', json_object('amount', i.discount, 'currency', t.currency),
+             'tax', json_object('amount', i.tax, 'currency', t.currency),
+             'total', json_object('amount', i.total, 'currency', t.currency),
              'requires_shipping', i.requires_shipping, 'shipped', i.shipped, 'returned', i.returned,
              'extensions', i.extensions) order by i.position)
           from items i where i.transaction_id = t.id) as items,
          (select json_agg(json_object(
-             'id', p.id, 'provider', p.provider, 'method', p.method, 'status', p.status, 'amount', p.amount,
+             'id', p.id, 'provider', p.provider, 'method', p.method, 'status', p.status,
+             'amount', json_object('amount', p.amount, 'currency', p.currency),
              'instructions', p.instructions, 'reference', p.reference, 'expires_at', p.expires_at,
              'created_at', p.created_at, 'settled_at', p.settled_at) order by p.created_at, p.id)
           from payments p where p.transaction_id = t.id) as payments,
          (select json_agg(json_object(
-             'id', r.id, 'amount', r.amount, 'reason', r.reason, 'reference', r.reference,
-             'created_at', r.created_at) order by r.created_at, r.id)
+             'id', r.id, 'amount', json_object('amount', r.amount, 'currency', r.currency), 'reason', r.reason,
+             'reference', r.reference, 'created_at', r.created_at) order by r.created_at, r.id)
           from refunds r where r.transaction_id = t.id) as refunds,
          (select json_agg(json_object(
              'id', s.id, 'carrier', s.carrier, 'tracking_number', s.tracking_number, 'tracking_url', s.tracking_url,
@@ -70,62 +76,10 @@ pub struct Record {
     pub expires_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    pub items: Option<JsonColumn<Vec<ItemRow>>>,
-    pub payments: Option<JsonColumn<Vec<PaymentRow>>>,
-    pub refunds: Option<JsonColumn<Vec<RefundRow>>>,
+    pub items: Option<JsonColumn<Vec<Item>>>,
+    pub payments: Option<JsonColumn<Vec<Payment>>>,
+    pub refunds: Option<JsonColumn<Vec<Refund>>>,
     pub shipments: Option<JsonColumn<Vec<Shipment>>>,
-}
-
-/// What became of the reserved stock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stock {
-    Held,
-    Sold,
-    Released,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ItemRow {
-    pub id: ItemId,
-    pub variant_id: String,
-    pub product_id: String,
-    pub sku: Option<String>,
-    pub title: String,
-    pub variant_title: Option<String>,
-    pub quantity: i64,
-    pub unit_price: i64,
-    pub subtotal: i64,
-    pub discount: i64,
-    pub tax: i64,
-    pub total: i64,
-    pub requires_shipping: bool,
-    pub shipped: i64,
-    pub returned: i64,
-    pub extensions: Map<String, Value>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub struct PaymentRow {
-    pub id: PaymentId,
-    pub provider: String,
-    pub method: PaymentMethod,
-    pub status: PaymentState,
-    pub amount: i64,
-    pub instructions: Option<Value>,
-    pub reference: Option<String>,
-    pub expires_at: Option<Timestamp>,
-    pub created_at: Timestamp,
-    pub settled_at: Option<Timestamp>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub struct RefundRow {
-    pub id: RefundId,
-    pub amount: i64,
-    pub reason: String,
-    pub reference: Option<String>,
-    pub created_at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -177,7 +131,7 @@ pub struct Totals {
     pub total: Money,
 }
 
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     pub id: ItemId,
     pub variant_id: String,
@@ -197,7 +151,7 @@ pub struct Item {
     pub extensions: Map<String, Value>,
 }
 
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Payment {
     pub id: PaymentId,
     pub provider: String,
@@ -212,7 +166,7 @@ pub struct Payment {
     pub settled_at: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Refund {
     pub id: RefundId,
     pub amount: Money,
@@ -237,7 +191,7 @@ pub struct Shipment {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Quantity {
     pub item_id: ItemId,
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub quantity: i64,
 }
 
@@ -258,32 +212,16 @@ impl Record {
         }
     }
 
-    pub fn items(&self) -> &[ItemRow] {
+    pub fn items(&self) -> &[Item] {
         self.items.as_ref().map_or(&[], |items| &items.0)
     }
 
-    pub fn payments(&self) -> &[PaymentRow] {
+    pub fn payments(&self) -> &[Payment] {
         self.payments.as_ref().map_or(&[], |payments| &payments.0)
     }
 
     pub fn into_answer(self) -> Result<Transaction, Problem> {
-        let currency = self.currency;
-        let money = |amount: i64| Money::new(amount, currency).map_err(Problem::from);
-        let rows = |column: Option<JsonColumn<Vec<ItemRow>>>| column.map(|c| c.0).unwrap_or_default();
-        let items = rows(self.items)
-            .into_iter()
-            .map(|row| row.into_answer(&money))
-            .collect::<Result<_, _>>()?;
-        let payments = self.payments.map(|c| c.0).unwrap_or_default();
-        let payments = payments
-            .into_iter()
-            .map(|row| row.into_answer(&money))
-            .collect::<Result<_, _>>()?;
-        let refunds = self.refunds.map(|c| c.0).unwrap_or_default();
-        let refunds = refunds
-            .into_iter()
-            .map(|row| row.into_answer(&money))
-            .collect::<Result<_, _>>()?;
+        let money = |amount: i64| Money::new(amount, self.currency);
         Ok(Transaction {
             id: self.id,
             number: self.number,
@@ -292,7 +230,7 @@ impl Record {
             fulfilment_status: self.fulfilment_status,
             email: self.email,
             account: self.account,
-            items,
+            items: list(self.items),
             totals: Totals {
                 subtotal: money(self.subtotal)?,
                 discount: money(self.discount)?,
@@ -302,9 +240,9 @@ impl Record {
             },
             paid: money(self.paid)?,
             refunded: money(self.refunded)?,
-            payments,
-            refunds,
-            shipments: self.shipments.map(|c| c.0).unwrap_or_default(),
+            payments: list(self.payments),
+            refunds: list(self.refunds),
+            shipments: list(self.shipments),
             shipping_address: self.shipping_address.map(|c| c.0),
             shipping_rate: self.shipping_rate.map(|c| c.0),
             discounts: self.discounts.0,
@@ -318,54 +256,7 @@ impl Record {
     }
 }
 
-impl ItemRow {
-    fn into_answer(self, money: &impl Fn(i64) -> Result<Money, Problem>) -> Result<Item, Problem> {
-        Ok(Item {
-            id: self.id,
-            variant_id: self.variant_id,
-            product_id: self.product_id,
-            sku: self.sku,
-            title: self.title,
-            variant_title: self.variant_title,
-            quantity: self.quantity,
-            unit_price: money(self.unit_price)?,
-            subtotal: money(self.subtotal)?,
-            discount: money(self.discount)?,
-            tax: money(self.tax)?,
-            total: money(self.total)?,
-            requires_shipping: self.requires_shipping,
-            shipped: self.shipped,
-            returned: self.returned,
-            extensions: self.extensions,
-        })
-    }
-}
-
-impl PaymentRow {
-    fn into_answer(self, money: &impl Fn(i64) -> Result<Money, Problem>) -> Result<Payment, Problem> {
-        Ok(Payment {
-            id: self.id,
-            provider: self.provider,
-            method: self.method,
-            status: self.status,
-            amount: money(self.amount)?,
-            instructions: self.instructions,
-            reference: self.reference,
-            expires_at: self.expires_at,
-            created_at: self.created_at,
-            settled_at: self.settled_at,
-        })
-    }
-}
-
-impl RefundRow {
-    fn into_answer(self, money: &impl Fn(i64) -> Result<Money, Problem>) -> Result<Refund, Problem> {
-        Ok(Refund {
-            id: self.id,
-            amount: money(self.amount)?,
-            reason: self.reason,
-            reference: self.reference,
-            created_at: self.created_at,
-        })
-    }
+/// The rows of a column that is null where there are none.
+fn list<T>(column: Option<JsonColumn<Vec<T>>>) -> Vec<T> {
+    column.map(|column| column.0).unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use commerce_sdk::prelude::*;
 use crate::access::actor;
 use crate::payments::answer;
 use crate::record::Transaction;
-use crate::state::Step;
+use crate::state::{PaymentStatus, Step};
 use crate::steps::{Because, lock, take};
 use crate::{RefundId, TransactionId};
 
@@ -46,14 +46,18 @@ pub fn refund(
         );
     }
     let left = record.paid - record.refunded;
-    if record.paid > 0 && body.amount > left {
+    let refundable = matches!(
+        record.payment_status,
+        PaymentStatus::Paid | PaymentStatus::PartiallyRefunded
+    );
+    if refundable && body.amount > left {
         return Err(
             Problem::conflict("refund_exceeds_payment", "That is more than is left of what was paid.")
                 .field("/amount", format!("must be at most {left}"))
                 .with("refundable", Money::new(left, record.currency)?),
         );
     }
-    record.refunded += body.amount;
+    record.refunded = record.refunded.saturating_add(body.amount);
     let because = Because {
         actor: &actor(cx),
         reason: &body.reason,

@@ -2,14 +2,13 @@
 
 use commerce_sdk::prelude::*;
 use commerce_sdk::sql::JsonColumn;
-use serde_json::{Value, json};
 
 use crate::access::actor;
-use crate::payments::{answer, sell_stock};
-use crate::record::{ItemRow, Quantity, Record, Transaction};
+use crate::payments::answer;
+use crate::record::{Item, Quantity, Record, Transaction};
 use crate::state::Step;
 use crate::steps::{Because, lock, note, take};
-use crate::{ItemId, ShipmentId, TransactionId};
+use crate::{ShipmentId, TransactionId, goods};
 
 #[derive(Deserialize, JsonSchema)]
 pub struct NewShipment {
@@ -20,7 +19,8 @@ pub struct NewShipment {
     pub carrier: Option<String>,
     #[schemars(length(max = 100))]
     pub tracking_number: Option<String>,
-    #[schemars(url, length(max = 500))]
+    /// Customers open it: only what a browser loads from a server.
+    #[schemars(url, regex(pattern = "^https?://"), length(max = 500))]
     pub tracking_url: Option<String>,
 }
 
@@ -60,7 +60,7 @@ pub fn ship(
     let items = asked_or_all(body.items, &record, |item| item.quantity - item.shipped);
     let left: i64 = record.items().iter().map(|item| item.quantity - item.shipped).sum();
     let leaves: i64 = items.iter().map(|item| item.quantity).sum();
-    sell_stock(&mut record)?;
+    goods::sell(&mut record)?;
     let because = Because {
         actor: &actor(cx),
         reason: body.tracking_number.as_deref().unwrap_or("shipped"),
@@ -165,13 +165,14 @@ pub fn take_back(
         .execute()?;
         must_fit(returned, item, &record)?;
     }
-    if back >= out {
+    let all_left = record.items().iter().all(|item| item.shipped == item.quantity);
+    if all_left && back >= out {
         take(&mut record, Step::Return, &because)?;
     } else {
         note(&id, "returned_in_part", record.states(), &because, clock::now())?;
     }
     if body.restock {
-        restock(&record, &items)?;
+        goods::restock(&record, &items)?;
     }
     Ok(Created {
         location: format!("/api/transactions/{id}"),
@@ -179,7 +180,7 @@ pub fn take_back(
     })
 }
 
-fn asked_or_all(asked: Vec<Quantity>, record: &Record, rest: impl Fn(&ItemRow) -> i64) -> Vec<Quantity> {
+fn asked_or_all(asked: Vec<Quantity>, record: &Record, rest: impl Fn(&Item) -> i64) -> Vec<Quantity> {
     if !asked.is_empty() {
         return asked;
     }
@@ -204,22 +205,4 @@ fn must_fit(changed: u64, item: &Quantity, record: &Record) -> Result<(), Proble
         Problem::conflict("quantity_exceeded", "That is more than is left of an item.")
             .field(format!("/items/{}", item.item_id), message),
     )
-}
-
-fn restock(record: &Record, items: &[Quantity]) -> Result<(), Problem> {
-    let variant = |id: &ItemId| {
-        record
-            .items()
-            .iter()
-            .find(|item| item.id == *id)
-            .map(|item| item.variant_id.clone())
-    };
-    let lines: Vec<Value> = items
-        .iter()
-        .filter_map(|item| Some(json!({ "variant_id": variant(&item.item_id)?, "quantity": item.quantity })))
-        .collect();
-    // Several returns of one transaction are several restocks.
-    let reference = format!("{}:{}", record.id, crate::StepId::new());
-    plugins::call::<Value>("product", "restock", &json!({ "reference": reference, "lines": lines }))?;
-    Ok(())
 }

@@ -55,7 +55,10 @@ pub enum Step {
     Pay,
     /// The time to pay is over.
     Expire,
-    Cancel,
+    /// `goods_out` says whether the customer, or a courier, has some of the goods.
+    Cancel {
+        goods_out: bool,
+    },
     /// Something leaves; `all` says whether nothing is left to ship.
     Ship {
         all: bool,
@@ -115,10 +118,13 @@ impl States {
                     ..self
                 }
             }
-            Step::Cancel => {
+            Step::Cancel { goods_out } => {
                 self.must_be_open()?;
-                if self.fulfilment != F::Unfulfilled {
-                    return Err(refused("already_shipped", "Goods have left; record a return instead."));
+                if goods_out {
+                    return Err(refused(
+                        "already_shipped",
+                        "Goods have left; record their return first.",
+                    ));
                 }
                 States {
                     status: Status::Cancelled,
@@ -222,10 +228,11 @@ mod tests {
         })
     }
 
-    const STEPS: [Step; 9] = [
+    const STEPS: [Step; 10] = [
         Step::Pay,
         Step::Expire,
-        Step::Cancel,
+        Step::Cancel { goods_out: false },
+        Step::Cancel { goods_out: true },
         Step::Ship { all: false },
         Step::Ship { all: true },
         Step::Deliver,
@@ -259,6 +266,18 @@ mod tests {
             .after(Step::Ship { all: true }, PaymentMethod::BankTransfer)
             .unwrap_err();
         assert_eq!(refused.code, "not_paid");
+    }
+
+    #[test]
+    fn a_parcel_that_was_refused_at_the_door_ends_as_a_cancelled_transaction() {
+        let method = PaymentMethod::CashOnDelivery;
+        let shipped = States::PLACED.after(Step::Ship { all: true }, method).unwrap();
+        let too_early = shipped.after(Step::Cancel { goods_out: true }, method).unwrap_err();
+        assert_eq!(too_early.code, "already_shipped");
+        let returned = shipped.after(Step::Return, method).unwrap();
+        assert_eq!(returned.status, Status::Open);
+        let cancelled = returned.after(Step::Cancel { goods_out: false }, method).unwrap();
+        assert_eq!(cancelled.status, Status::Cancelled);
     }
 
     #[test]
@@ -297,7 +316,7 @@ mod tests {
                         Step::Ship { .. } | Step::Deliver | Step::Return => {
                             assert_eq!(next.payment, states.payment)
                         }
-                        Step::Expire | Step::Cancel => {
+                        Step::Expire | Step::Cancel { .. } => {
                             assert_eq!((next.payment, next.fulfilment), (states.payment, states.fulfilment));
                         }
                     }
@@ -313,7 +332,7 @@ mod tests {
                 for step in [
                     Step::Pay,
                     Step::Expire,
-                    Step::Cancel,
+                    Step::Cancel { goods_out: false },
                     Step::Deliver,
                     Step::Return,
                     Step::Refund { all: true },

@@ -80,7 +80,7 @@ fn event_of(step: Step) -> &'static str {
     match step {
         Step::Pay => "paid",
         Step::Expire => "expired",
-        Step::Cancel => "cancelled",
+        Step::Cancel { .. } => "cancelled",
         Step::Ship { .. } => "shipped",
         Step::Deliver => "delivered",
         Step::Return => "returned",

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -112,6 +112,34 @@ async fn run_for(url: &str, call: &Call, time: Duration) -> Result<Speed> {
     run(url, CONNECTIONS, next, 200).await
 }
 
+/// The same call by one client alone, who notices how long each answer takes; an answer other than 200 ends it.
+pub async fn alone(url: &str, call: &Call, time: Duration) -> Result<Speed> {
+    let call = Arc::new(call.clone());
+    let end = Instant::now() + time;
+    run(url, 1, move || (Instant::now() < end).then(|| call.clone()), 200).await
+}
+
+/// As many as there are connections, each with this call again and again whatever is answered; how many answers they got.
+pub async fn crowd(url: &str, call: &Call, time: Duration) -> Result<usize> {
+    let address = url.strip_prefix("http://").context("a plain address")?.to_owned();
+    let end = Instant::now() + time;
+    let mut loops = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (address, call) = (address.clone(), call.clone());
+        loops.spawn(async move {
+            let mut answers = 0;
+            while Instant::now() < end {
+                let mut sender = connect(&address).await?;
+                while Instant::now() < end && send(&mut sender, &call).await.is_ok() {
+                    answers += 1;
+                }
+            }
+            anyhow::Ok(answers)
+        });
+    }
+    loops.join_all().await.into_iter().sum()
+}
+
 /// Each of these once, over so many connections.
 pub async fn each_once(url: &str, calls: Vec<Call>, connections: usize, expected: u16) -> Result<Speed> {
     let calls = Arc::new(std::sync::Mutex::new(
@@ -168,10 +196,7 @@ async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>> {
 }
 
 async fn ask(sender: &mut SendRequest<Full<Bytes>>, call: &Call, expected: u16) -> Result<usize> {
-    sender.ready().await?;
-    let answer = sender.send_request(call.request()?).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
+    let (status, body) = send(sender, call).await?;
     ensure!(
         status == expected,
         "{} {} answered {status}: {}",
@@ -180,4 +205,11 @@ async fn ask(sender: &mut SendRequest<Full<Bytes>>, call: &Call, expected: u16) 
         String::from_utf8_lossy(&body[..body.len().min(500)])
     );
     Ok(body.len())
+}
+
+async fn send(sender: &mut SendRequest<Full<Bytes>>, call: &Call) -> Result<(StatusCode, Bytes)> {
+    sender.ready().await?;
+    let answer = sender.send_request(call.request()?).await?;
+    let status = answer.status();
+    Ok((status, answer.into_body().collect().await?.to_bytes()))
 }

@@ -20,8 +20,7 @@ pub fn arguments() -> Vec<Value> {
         json!(0),
         json!(9_007_199_254_740_991_i64),
     ];
-    arguments.extend([json!(""), json!(false)]);
-    arguments.extend(std::iter::repeat_n(json!(""), 8));
+    arguments.extend(std::iter::repeat_n(json!(""), 10));
     arguments
 }
 

@@ -8,6 +8,7 @@ mod client;
 mod listing;
 mod machine;
 mod native;
+mod neighbours;
 mod postgres;
 mod replay;
 
@@ -110,6 +111,8 @@ async fn run(arguments: &Arguments) -> Result<Value> {
         figures.insert("browse".to_owned(), browse::measure(&mut bench).await?);
         note(&format!("{name}: buying"));
         figures.insert("buy".to_owned(), buy::measure(&mut bench).await?);
+        note(&format!("{name}: neighbours that misbehave"));
+        figures.insert("neighbours".to_owned(), neighbours::measure(&mut bench).await?);
         if arguments.million {
             note(&format!("{name}: a million variants"));
             figures.insert("million".to_owned(), browse::at_a_million(&mut bench).await?);
@@ -133,9 +136,13 @@ impl Bench {
             store,
         };
         bench.seed(arguments.products).await?;
-        let trivial = commerce_harness::kernel::package("misbehaving").display().to_string();
-        bench.commerce(&["plugin", "install", &trivial, "--yes"]).await?;
+        bench.install("misbehaving").await?;
         Ok(bench)
+    }
+
+    async fn install(&self, plugin: &str) -> Result<()> {
+        let package = commerce_harness::kernel::package(plugin).display().to_string();
+        self.commerce(&["plugin", "install", &package, "--yes"]).await
     }
 
     pub async fn seed(&self, products: u64) -> Result<()> {

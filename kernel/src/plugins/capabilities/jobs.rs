@@ -6,6 +6,7 @@ use super::super::bindings::imports::types::Refusal;
 use super::super::grants::not_granted;
 use super::super::instance::{CallContext, CallState};
 use super::events;
+use crate::storage::sql::Time;
 use crate::typeid;
 
 impl Host for CallState {
@@ -22,8 +23,14 @@ impl Host for CallState {
         if let Err(refusal) = checked {
             return Ok(Err(refusal));
         }
-        let Ok(due_at) = i64::try_from(due_at) else {
-            return Ok(Err(Refusal::Invalid("due-at is microseconds since 1970".to_owned())));
+        // Later it would fail the commit, and with it all that the call has done.
+        let Some(due_at) = i64::try_from(due_at)
+            .ok()
+            .filter(|due_at| Time(*due_at).text().is_some())
+        else {
+            return Ok(Err(Refusal::Invalid(
+                "due-at is microseconds since 1970, up to the year 9999".to_owned(),
+            )));
         };
         let plugin = call.plugin.name.to_string();
         let change = JobChange::Schedule {

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::Engine;
 use super::border::Prepared;
 use super::postgres::Kind;
-use super::sqlite::Allowed;
+use super::sqlite::{self, Allowed};
 
 /// More texts than this in one plugin are made at run time; the oldest verdicts are not worth keeping.
 const MAX_TEXTS: usize = 2_000;
@@ -29,16 +29,8 @@ struct Access {
 
 /// A text that passed the engine's own check under the plugin's rights, ready to run.
 pub(super) enum Checked {
-    /// Begins with a comment that names the plugin, so that no two plugins, nor a plugin and the kernel, ever share a
-    /// cached statement: SQLite asks the authorizer when it compiles, not when it runs.
-    Sqlite {
-        text: Arc<str>,
-        allowed: Arc<Allowed>,
-    },
-    Postgres {
-        text: Arc<str>,
-        parameters: Box<[Kind]>,
-    },
+    Sqlite { text: Arc<str>, allowed: Arc<Allowed> },
+    Postgres { text: Arc<str>, parameters: Box<[Kind]> },
 }
 
 impl PluginAccess {
@@ -84,7 +76,7 @@ impl PluginAccess {
 
     pub(super) fn check_sqlite(&self, prepared: &Prepared) -> Checked {
         Checked::Sqlite {
-            text: format!("/*{}*/ {}", self.0.plugin, prepared.sqlite).into(),
+            text: sqlite::marked(&self.0.plugin, prepared).into(),
             allowed: Arc::new(Allowed::new(&prepared.tables)),
         }
     }

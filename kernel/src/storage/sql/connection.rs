@@ -63,6 +63,14 @@ impl Connection {
         }
     }
 
+    /// The second wall's verdict on a text, on the tables as the open transaction has made them.
+    pub(super) async fn try_text(&mut self, plugin: &str, prepared: &Prepared) -> Result<(), SqlError> {
+        match self {
+            Self::Sqlite(connection) => connection.try_text(plugin, prepared).await,
+            Self::Postgres(connection) => connection.try_text(plugin, prepared).await,
+        }
+    }
+
     pub(super) async fn ensure_plugin(&mut self, plugin: &str) -> Result<(), SqlError> {
         match self {
             Self::Sqlite(_) => Ok(()),
@@ -81,14 +89,14 @@ impl Connection {
             Self::Sqlite(connection) => connection.control(&sqlite.join("; ")).await,
             Self::Postgres(connection) => {
                 connection.control(&postgres.join("; ")).await?;
-                let grants = connection.grants(plugin);
-                connection.control(&grants).await
+                connection.grant(plugin).await
             }
         }
     }
 
-    /// A data statement of a plugin's migration for one store, in the open transaction and behind the second wall.
-    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
+    /// A statement of a plugin's without arguments, for one store, in the open transaction and behind the second wall.
+    /// Answers how many rows it changed.
+    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<u64, SqlError> {
         match self {
             Self::Sqlite(connection) => connection.data_step(plugin, prepared, store).await,
             Self::Postgres(connection) => connection.data_step(plugin, prepared, store).await,

@@ -44,8 +44,8 @@ fn argument<'a>(input: &mut &'a [u8]) -> Option<Value<'a>> {
             Value::Null
         }
         Marker::True | Marker::False => Value::Bool(rmp::decode::read_bool(input).ok()?),
-        Marker::F32 => Value::Double(rmp::decode::read_f32(input).ok()?.into()),
-        Marker::F64 => Value::Double(rmp::decode::read_f64(input).ok()?),
+        Marker::F32 => finite(rmp::decode::read_f32(input).ok()?.into())?,
+        Marker::F64 => finite(rmp::decode::read_f64(input).ok()?)?,
         Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
             let length = rmp::decode::read_str_len(input).ok()?;
             let text = std::str::from_utf8(take(input, length)?).ok()?;
@@ -61,6 +61,11 @@ fn argument<'a>(input: &mut &'a [u8]) -> Option<Value<'a>> {
         }
         _ => Value::Int(rmp::decode::read_int(input).ok()?),
     })
+}
+
+/// SQLite would store NULL for what is no number.
+fn finite(number: f64) -> Option<Value<'static>> {
+    number.is_finite().then_some(Value::Double(number))
 }
 
 fn take<'a>(input: &mut &'a [u8], length: u32) -> Option<&'a [u8]> {

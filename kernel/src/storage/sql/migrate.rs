@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::border::Step;
+use super::border::{Prepared, Step};
 use super::connection::Connection;
 use super::pool::Lease;
 use super::statement::KernelStatement;
@@ -34,6 +34,9 @@ pub enum MigrateError {
     Changed(String),
     #[error("migration {name} failed")]
     Failed { name: String, source: SqlError },
+    /// One of the plugin's texts, counted from 0.
+    #[error("the database refuses a statement that the kernel had accepted: {source}; its log says why")]
+    Statement { position: usize, source: SqlError },
     #[error(transparent)]
     Database(#[from] SqlError),
 }
@@ -120,11 +123,27 @@ impl Sql {
         stores: &[i64],
         record: &[KernelStatement],
     ) -> Result<(), MigrateError> {
+        self.switch_plugin(plugin, migrations, stores, &[], record).await
+    }
+
+    /// As [`apply_plugin_migrations`](Self::apply_plugin_migrations), where the database's own wall accepts each of the
+    /// texts on the tables that the migrations leave: what it would not run is found here, and not by a customer.
+    pub async fn switch_plugin(
+        &self,
+        plugin: &str,
+        migrations: &[PluginMigration],
+        stores: &[i64],
+        texts: &[Prepared],
+        record: &[KernelStatement],
+    ) -> Result<(), MigrateError> {
         self.ensure_plugin(plugin).await?;
         let mut tried = 0;
         loop {
             tried += 1;
-            match self.try_plugin_migrations(plugin, migrations, stores, record).await {
+            match self
+                .try_plugin_migrations(plugin, migrations, stores, texts, record)
+                .await
+            {
                 Err(MigrateError::Failed {
                     source: SqlError::Unavailable { .. },
                     name,
@@ -142,15 +161,17 @@ impl Sql {
         plugin: &str,
         migrations: &[PluginMigration],
         stores: &[i64],
+        texts: &[Prepared],
         record: &[KernelStatement],
     ) -> Result<(), MigrateError> {
         let mut lease = self.migrator().await?;
         let outcome = async {
+            let stores = with_recorded(self, &mut lease, stores).await?;
             for migration in migrations {
                 if is_applied(self, &mut lease, plugin, migration).await? {
                     continue;
                 }
-                run_steps(&mut lease, plugin, &migration.steps, stores)
+                run_steps(&mut lease, plugin, &migration.steps, &stores)
                     .await
                     .map_err(|source| MigrateError::Failed {
                         name: migration.file.clone(),
@@ -166,6 +187,12 @@ impl Sql {
                     ],
                 );
                 transaction::run_all(&mut lease, self.texts(), &[applied], &mut Vec::new()).await?;
+            }
+            for (position, prepared) in texts.iter().enumerate() {
+                lease
+                    .run(async |connection| connection.try_text(plugin, prepared).await)
+                    .await
+                    .map_err(|source| MigrateError::Statement { position, source })?;
             }
             transaction::run_all(&mut lease, self.texts(), record, &mut Vec::new()).await?;
             Ok(())
@@ -202,6 +229,22 @@ impl Sql {
         };
         match outcome.await {
             Ok(()) => Ok(transaction::commit(&mut lease).await?),
+            Err(error) => {
+                transaction::rollback(&mut lease).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes a store's rows from one table: in a transaction of its own, and for as long as it takes, which may be longer
+    /// than any plugin's statement is given.
+    pub async fn clear_table(&self, plugin: &str, delete: &Prepared, store: i64) -> Result<u64, SqlError> {
+        let mut lease = self.migrator().await?;
+        let outcome = lease
+            .run(async |connection| connection.data_step(plugin, delete, store).await)
+            .await;
+        match outcome {
+            Ok(removed) => transaction::commit(&mut lease).await.map(|()| removed),
             Err(error) => {
                 transaction::rollback(&mut lease).await;
                 Err(error)
@@ -271,6 +314,22 @@ async fn recorded(sql: &Sql, lease: &mut Lease) -> Result<Vec<Time>, MigrateErro
         }
     }
     Ok(times)
+}
+
+/// These stores and those that another node has made meanwhile, which nobody else would give the data to.
+async fn with_recorded(sql: &Sql, lease: &mut Lease, known: &[i64]) -> Result<Vec<i64>, SqlError> {
+    let text = sql.texts().single("select number from kernel.stores order by number")?;
+    let (rows, _) = lease
+        .run(async |connection| connection.kernel(&text, &[]).await)
+        .await?;
+    let mut stores = known.to_vec();
+    for row in &rows {
+        let number = row.get(0)?;
+        if !stores.contains(&number) {
+            stores.push(number);
+        }
+    }
+    Ok(stores)
 }
 
 async fn is_applied(

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, Datelike, Timelike};
 
 use super::SqlError;
-use super::border::ColumnType;
+use super::border::{ColumnType, is_json};
 
 /// One argument or one column. JSON travels as text.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +98,9 @@ impl<'a> Value<'a> {
                 Value::Time(Time::parse(&text).ok_or("is not a time as in RFC 3339")?.0)
             }
             (ColumnType::Jsonb, Value::Text(text)) => {
-                serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|_| "is not a JSON text")?;
+                if !is_json(&text) {
+                    return Err("is not a JSON text, or has a zero or half a character in it");
+                }
                 Value::Text(text)
             }
             (ColumnType::Text, _) => return Err("must be text"),

@@ -1,6 +1,8 @@
+use commerce_sdk::timestamp::Timestamp;
 use serde_json::json;
 
 use super::*;
+use crate::model::Product;
 
 fn currency(code: &str) -> Currency {
     code.parse().expect("a code")
@@ -137,4 +139,57 @@ fn a_picture_cannot_carry_a_script() {
         assert!(!is_reference(url), "{url}");
     }
     assert!(is_reference("/api/product-images/mug.svg") && is_reference("https://cdn.example/a.jpg?v=1"));
+}
+
+#[test]
+fn texts_that_no_index_can_hold_are_refused() {
+    let long = "é".repeat(256);
+    assert_eq!(
+        pointers(json!({
+            "title": "Tee", "tags": [long], "options": [{"name": "Color"}],
+            "variants": [{"option_values": [long], "sku": long}],
+        })),
+        ["/tags", "/variants/0/option_values/0", "/variants/0/sku"]
+    );
+}
+
+#[test]
+fn ten_options_of_long_values_have_a_key_that_an_index_can_hold() {
+    let options: Vec<_> = (0..10).map(|at| json!({"name": format!("Option {at}")})).collect();
+    let values = |last: &str| {
+        (0..9)
+            .map(|_| "茶".repeat(255))
+            .chain([last.to_owned()])
+            .collect::<Vec<_>>()
+    };
+    let (product, errors) = make(json!({
+        "title": "Tea", "options": options,
+        "variants": [{"option_values": values("a")}, {"option_values": values("b")}],
+    }));
+    assert_eq!(errors, []);
+    let keys: Vec<String> = product.variants.iter().map(|variant| variant.option_key()).collect();
+    assert!(keys.iter().all(|key| key.len() < 1_000));
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[test]
+fn case_and_space_make_no_other_choice() {
+    let twice = json!([{"option_values": ["Red", "S"]}, {"option_values": [" red", "s "]}]);
+    assert_eq!(
+        pointers(json!({"title": "Tee", "options": [{"name": "Color"}, {"name": "Size"}], "variants": twice})),
+        ["/variants/1/option_values"]
+    );
+}
+
+#[test]
+fn a_product_has_at_most_two_thousand_variants() {
+    let variants = |count: usize| vec![json!({}); count];
+    assert_eq!(
+        pointers(json!({"title": "Tee", "variants": variants(MOST_VARIANTS)})),
+        [""; 0]
+    );
+    assert_eq!(
+        pointers(json!({"title": "Tee", "variants": variants(MOST_VARIANTS + 5)})),
+        [format!("/variants/{MOST_VARIANTS}")]
+    );
 }

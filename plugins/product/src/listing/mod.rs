@@ -18,7 +18,7 @@ use crate::model::Status;
 use crate::products::KEEP_S;
 use crate::{announce, shelves};
 
-use question::{ListingQuery, Question, StaffListingQuery, Words};
+use question::{ListingQuery, Question, StateQuery, Words};
 
 /// What a listing needs from each row besides the item: the key that its cursor is made of.
 #[derive(Deserialize)]
@@ -32,7 +32,8 @@ struct Row {
 /// Active products
 ///
 /// `category` is an id or slug and includes what is below it. `min_price` and `max_price` are minor units and are compared
-/// with a product's cheapest variant. With `currency`, only products priced in it are listed.
+/// with a product's cheapest variant; a product without a price is in no range, and in no order of prices. With `currency`,
+/// only products priced in it are listed.
 #[get("/api/products", access = public, cacheable, operation = "list", problems(422 = "invalid_cursor", 422 = "unknown_currency"))]
 pub fn list(Query(query): Query<ListingQuery>) -> Result<With<Json<Page<ListedProduct>>>, Problem> {
     let question = Question::new(Status::Active, query, &store()?)?;
@@ -44,10 +45,12 @@ pub fn list(Query(query): Query<ListingQuery>) -> Result<With<Json<Page<ListedPr
 /// Without `status`: all, newest first, with `q` as the one filter.
 #[get("/api/staff/products", access = staff("product.read"), operation = "list_for_staff",
     problems(422 = "invalid_cursor", 422 = "unknown_currency", 422 = "status_required"))]
-pub fn list_for_staff(Query(query): Query<StaffListingQuery>) -> Result<Json<Page<ListedProduct>>, Problem> {
-    let (status, listing) = query.split();
+pub fn list_for_staff(
+    Query(state): Query<StateQuery>,
+    Query(listing): Query<ListingQuery>,
+) -> Result<Json<Page<ListedProduct>>, Problem> {
     let store = store()?;
-    match status {
+    match state.status {
         Some(status) => page(Question::new(status, listing, &store)?).map(Json),
         None if listing.is_plain() => everything(listing, &store).map(Json),
         None => Err(

@@ -27,64 +27,18 @@ pub struct ListingQuery {
     min_price: Option<i64>,
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     max_price: Option<i64>,
+    /// `false`: only what is sold out.
     in_stock: Option<bool>,
     /// What prices are shown, compared and sorted in; the store's own where it is absent.
     currency: Option<Currency>,
     sort: Option<Sort>,
 }
 
-/// The same with a state. (Written out: a query's parameters are read one by one, and flattening would lose their types.)
+/// What only staff may ask.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct StaffListingQuery {
+pub struct StateQuery {
     pub status: Option<Status>,
-    #[schemars(range(min = 1, max = 100))]
-    limit: Option<u32>,
-    after: Option<Cursor>,
-    #[schemars(length(max = 200))]
-    q: Option<String>,
-    category: Option<String>,
-    tag: Option<String>,
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
-    min_price: Option<i64>,
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
-    max_price: Option<i64>,
-    in_stock: Option<bool>,
-    currency: Option<Currency>,
-    sort: Option<Sort>,
-}
-
-impl StaffListingQuery {
-    pub fn split(self) -> (Option<Status>, ListingQuery) {
-        let Self {
-            status,
-            limit,
-            after,
-            q,
-            category,
-            tag,
-            min_price,
-            max_price,
-            in_stock,
-            currency,
-            sort,
-        } = self;
-        (
-            status,
-            ListingQuery {
-                limit,
-                after,
-                q,
-                category,
-                tag,
-                min_price,
-                max_price,
-                in_stock,
-                currency,
-                sort,
-            },
-        )
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -123,7 +77,7 @@ pub struct Question {
     pub max_price: i64,
     /// A second shelf that products must be on; empty for none.
     pub also: String,
-    pub in_stock: bool,
+    pub in_stock: Option<bool>,
     pub words: Words,
 }
 
@@ -158,7 +112,13 @@ impl Question {
             Some(category) if category.starts_with("cat_") => (Some(shelves::of_category(state, &category)), None),
             slug => (None, slug),
         };
-        let (min_price, max_price) = (query.min_price.unwrap_or(0), query.max_price.unwrap_or(MAX_AMOUNT));
+        let by_price = matches!(sort, Sort::Price | Sort::PriceDown);
+        // What has no price stands at the end of a shelf, and in no range.
+        let most = match by_price || query.min_price.is_some() || query.max_price.is_some() {
+            true => MAX_AMOUNT - 1,
+            false => MAX_AMOUNT,
+        };
+        let (min_price, max_price) = (query.min_price.unwrap_or(0), query.max_price.unwrap_or(most).min(most));
         let everything = || shelves::of_status(state);
         let (shelf, also) = match (by_category, category_slug.is_some()) {
             (Some(category), _) => (category, by_tag.unwrap_or_default()),
@@ -177,7 +137,7 @@ impl Question {
             min_price,
             max_price,
             also,
-            in_stock: query.in_stock.unwrap_or(false),
+            in_stock: query.in_stock,
             words: Words::new(query.q.as_deref().unwrap_or_default()),
         })
     }

@@ -2,7 +2,7 @@
 //! together from the same parts, so that they differ in nothing else.
 //!
 //! Arguments: $1 shelf, $2 its currency, $3 id to start after, $4 limit, $5 and $6 bounds of the price, $7 another shelf,
-//! $8 only what is in stock, $9 to $16 four ranges of terms, $17 the start's title or price.
+//! $8 `in` or `out` of stock, $9 to $16 four ranges of terms, $17 the start's title or price.
 
 use commerce_sdk::prelude::*;
 
@@ -40,7 +40,7 @@ macro_rules! filters {
     () => {
         " and (cast($7 as text) = '' or coalesce((select true from shelves o
                 where o.shelf = $7 and o.currency = '' and o.product_id = s.product_id limit 1), false))
-          and (not $8 or coalesce((select true from stock n where n.product_id = s.product_id
+          and (cast($8 as text) = '' or ($8 = 'in') = coalesce((select true from stock n where n.product_id = s.product_id
                 and (not n.tracked or n.policy = 'continue' or n.on_hand > n.reserved) limit 1), false))
           and (cast($9 as text) = '' or coalesce((select true from search_terms w
                 where w.product_id = s.product_id and w.term >= $9 and w.term < $10 limit 1), false))
@@ -154,6 +154,11 @@ pub fn page(question: &Question, gather: bool) -> Statement {
     let ((w1, x1), (w2, x2), (w3, x3), (w4, x4)) = (words.range(0), words.range(1), words.range(2), words.range(3));
     // One more than asked for tells whether there is a next page.
     let limit = limit + 1;
+    let in_stock = match in_stock {
+        None => "",
+        Some(true) => "in",
+        Some(false) => "out",
+    };
     macro_rules! with_arguments {
         ($text:expr $(, $key:expr)?) => {
             sql!($text, shelf, currency, start.id, limit, min_price, max_price, also, in_stock, w1, x1, w2, x2, w3, x3, w4, x4 $(, $key)?)

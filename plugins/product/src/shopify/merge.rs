@@ -10,7 +10,8 @@ use commerce_sdk::timestamp::Timestamp;
 use serde_json::Map;
 
 use super::{Head, Imported, ImportedVariant, PricedIn};
-use crate::model::{Media, Price, Product, ProductOption, Status, Stock, Variant, option_key, variant_title};
+use crate::input::MOST_VARIANTS;
+use crate::model::{Media, Price, Product, ProductOption, Status, Stock, Variant, same_options, variant_title};
 use crate::{html, slug};
 
 pub struct Merged {
@@ -91,6 +92,9 @@ pub fn merge(
             }
         }
     }
+    if product.variants.len() > MOST_VARIANTS {
+        return Err(refuse("has more variants than a product can have"));
+    }
     if product
         .variants
         .iter()
@@ -158,13 +162,11 @@ fn lay_head(product: &mut Product, head: Head, digest: String) {
 }
 
 fn find(product: &Product, variant: &ImportedVariant) -> Option<usize> {
-    let key = option_key(&variant.option_values);
     let sole = variant.option_values.is_empty() && product.variants.len() == 1;
     let by_options = || {
-        product
-            .variants
-            .iter()
-            .position(|known| !known.option_values.is_empty() && known.option_key() == key)
+        product.variants.iter().position(|known| {
+            !known.option_values.is_empty() && same_options(&known.option_values, &variant.option_values)
+        })
     };
     let by_sku = || {
         // Only where it says which: with options, one SKU may stand on several rows of a product.

@@ -16,8 +16,8 @@ use commerce_sdk::import::{Batch, Row, RowError};
 use commerce_sdk::money::Currency;
 use sha2::{Digest, Sha256};
 
-use crate::input::{distinct_tags, is_reference, some_text};
-use crate::model::{Policy, Status, option_key};
+use crate::input::{distinct_tags, is_reference, long_option, long_sku, long_tag, some_text};
+use crate::model::{Policy, Status, same_options};
 use crate::prices::parse_price;
 
 use columns::{Columns, Field};
@@ -130,6 +130,14 @@ fn product(columns: &Columns, rows: &[Row], priced_in: PricedIn) -> (Imported, V
         images: Vec::new(),
     };
     let mut errors = Vec::new();
+    if let Some(head) = &mut product.head {
+        let unkept = head.tags.extract_if(.., |tag| long_tag(tag).is_some());
+        errors.extend(
+            unkept
+                .filter_map(|tag| long_tag(&tag))
+                .map(|why| error(first, format!("tag {why}"))),
+        );
+    }
     for row in rows {
         if let Some(image) = image(columns, row)
             && !product.images.iter().any(|known| known.url == image.url)
@@ -140,7 +148,7 @@ fn product(columns: &Columns, rows: &[Row], priced_in: PricedIn) -> (Imported, V
             continue;
         }
         match variant(columns, row, options, priced_in) {
-            Ok(variant) => match same_options(&product.variants, &variant) {
+            Ok(variant) => match taken_by(&product.variants, &variant) {
                 Some(line) => errors.push(error(row, format!("has the same option values as line {line}"))),
                 None => product.variants.push(variant),
             },
@@ -206,6 +214,16 @@ fn variant(columns: &Columns, row: &Row, options: usize, priced_in: PricedIn) ->
     if text(Field::Price).is_empty() {
         return Err("has no price".to_owned());
     }
+    let sku = some_text(Some(unquoted(text(Field::Sku)).to_owned()));
+    if let Some(why) = sku.as_deref().and_then(long_sku) {
+        return Err(format!("SKU {why}"));
+    }
+    let option_values: Vec<String> = (0..options)
+        .map(|option| text(Field::OptionValue(option)).to_owned())
+        .collect();
+    if let Some(why) = option_values.iter().find_map(|value| long_option(value)) {
+        return Err(format!("option value {why}"));
+    }
     let compare_at = if text(Field::CompareAt).is_empty() {
         None
     } else {
@@ -213,10 +231,8 @@ fn variant(columns: &Columns, row: &Row, options: usize, priced_in: PricedIn) ->
     };
     Ok(ImportedVariant {
         line: row.line,
-        sku: some_text(Some(unquoted(text(Field::Sku)).to_owned())),
-        option_values: (0..options)
-            .map(|option| text(Field::OptionValue(option)).to_owned())
-            .collect(),
+        sku,
+        option_values,
         amount: price(Field::Price, "price")?,
         compare_at,
         weight_g: weight_g(text(Field::Grams))?,
@@ -236,11 +252,11 @@ fn variant(columns: &Columns, row: &Row, options: usize, priced_in: PricedIn) ->
     })
 }
 
-fn same_options(variants: &[ImportedVariant], variant: &ImportedVariant) -> Option<u64> {
-    let key = option_key(&variant.option_values);
+/// The line that has the same option values.
+fn taken_by(variants: &[ImportedVariant], variant: &ImportedVariant) -> Option<u64> {
     variants
         .iter()
-        .find(|other| option_key(&other.option_values) == key)
+        .find(|other| same_options(&other.option_values, &variant.option_values))
         .map(|other| other.line)
 }
 

@@ -316,3 +316,23 @@ fn newer_exports_name_their_columns_otherwise() {
 fn a_file_of_another_kind_is_refused_as_a_whole() {
     assert!(read(&batch("Name,Email", "a,b\n"), dollars()).is_err());
 }
+
+#[test]
+fn fields_that_no_index_can_hold_cost_their_row_and_not_the_import() {
+    let (sku, tag) = ("s".repeat(3_000), "t".repeat(3_000));
+    let text = format!(
+        "tee,Tee,,,,\"soft,{tag}\",true,Color,Red,,,{sku},1,shopify,1,deny,10.00,,true,true,,,,\n\
+         tee,,,,,,,,Blue,,,T-2,1,shopify,1,deny,10.00,,true,true,,,,\n"
+    );
+    let read = read(&batch(HEADER, &text), dollars()).expect("it is an export");
+    let messages: Vec<_> = messages(&read);
+    assert_eq!(
+        messages,
+        [
+            (2, "tag is longer than 100 characters"),
+            (2, "SKU is longer than 255 bytes")
+        ]
+    );
+    assert_eq!(read.products[0].variants.len(), 1);
+    assert_eq!(read.products[0].head.as_ref().expect("a title").tags, ["soft"]);
+}

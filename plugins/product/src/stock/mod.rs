@@ -80,7 +80,7 @@ pub fn record(entries: &[Entry]) -> Result<(), Problem> {
         JsonColumn(entries)
     )
     .execute()
-    .on_constraint("stock_ledger_once", already)?;
+    .on_constraint("reference, variant_id, phase", already)?;
     Ok(())
 }
 

@@ -54,7 +54,8 @@ impl<T: FromStr> FromRequest for Path<T> {
     fn describe(_: &mut contract::Route, _: &mut Schemas) {}
 }
 
-/// The query string as a struct. A parameter given several times is a `Vec`.
+/// The query string as a struct. A parameter given several times is a `Vec`. Handlers that share some parameters and not
+/// all take two structs.
 #[derive(Clone, Debug)]
 pub struct Query<T>(pub T);
 
@@ -64,8 +65,27 @@ impl<T: DeserializeOwned + JsonSchema> FromRequest for Query<T> {
     }
 
     fn describe(route: &mut contract::Route, schemas: &mut Schemas) {
-        route.query = Some(schemas.taken_inline::<T>());
+        let schema = schemas.taken_inline::<T>();
+        route.query = Some(match route.query.take() {
+            Some(first) => together(first, schema),
+            None => schema,
+        });
     }
+}
+
+/// The parameters of two structs as those of one.
+fn together(mut first: contract::JsonSchema, second: contract::JsonSchema) -> contract::JsonSchema {
+    if let Some(more) = second["properties"].as_object() {
+        for (name, property) in more {
+            first["properties"][name] = property.clone();
+        }
+    }
+    if let Some(more) = second["required"].as_array() {
+        let mut required = first["required"].as_array().cloned().unwrap_or_default();
+        required.extend(more.iter().cloned());
+        first["required"] = required.into();
+    }
+    first
 }
 
 impl<T: DeserializeOwned + JsonSchema> FromRequest for Json<T> {
@@ -93,4 +113,34 @@ impl FromRequest for Body {
     }
 
     fn describe(_: &mut contract::Route, _: &mut Schemas) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    struct Paged {
+        limit: Option<u32>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    struct Named {
+        name: String,
+    }
+
+    #[test]
+    fn two_structs_share_one_query_string() {
+        let mut schemas = Schemas::new();
+        let schema = together(schemas.taken_inline::<Paged>(), schemas.taken_inline::<Named>());
+        assert!(schema["properties"]["limit"].is_object() && schema["properties"]["name"].is_object());
+        assert_eq!(schema["required"], serde_json::json!(["name"]));
+
+        let mut incoming = Incoming::new(Vec::new(), "name=lamp&limit=3".to_owned(), Vec::new());
+        let Query(paged) = Query::<Paged>::from_request(&mut incoming).unwrap();
+        let Query(named) = Query::<Named>::from_request(&mut incoming).unwrap();
+        assert_eq!((paged.limit, named.name.as_str()), (Some(3), "lamp"));
+    }
 }

@@ -34,20 +34,21 @@ pub enum SqlError {
 
 /// Turns a named constraint into an answer in one call beside the query.
 pub trait OnConstraint<T> {
-    /// `name` is a constraint's name, or the column of one over a single column. Several may follow each other.
+    /// `what` is broken: the columns of a unique constraint, in its order (`"account, title"`: no engine tells its name), the
+    /// name of a check, or the column that may not be null. Several may follow each other.
     ///
     /// ```ignore
     /// sql!("insert into products (id, slug) values ($1, $2)", id, slug)
     ///     .execute()
     ///     .on_constraint("slug", || Problem::conflict("slug_taken", "Another product has this slug."))?;
     /// ```
-    fn on_constraint(self, name: &str, answer: impl FnOnce() -> Problem) -> Result<T, SqlError>;
+    fn on_constraint(self, what: &str, answer: impl FnOnce() -> Problem) -> Result<T, SqlError>;
 }
 
 impl<T> OnConstraint<T> for Result<T, SqlError> {
-    fn on_constraint(self, name: &str, answer: impl FnOnce() -> Problem) -> Result<T, SqlError> {
+    fn on_constraint(self, what: &str, answer: impl FnOnce() -> Problem) -> Result<T, SqlError> {
         self.map_err(|error| match error {
-            SqlError::Constraint(broken) if broken.name == name || broken.columns == [name] => {
+            SqlError::Constraint(broken) if broken.name == what || broken.columns.join(", ") == what => {
                 SqlError::Answered(answer())
             }
             other => other,
@@ -102,5 +103,32 @@ impl From<SqlError> for Problem {
             }
             other => Self::internal(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unique_constraint_is_known_by_its_columns_and_a_check_by_its_name() {
+        let broken = |kind, name: &str, columns: &[&str]| {
+            SqlError::Constraint(Constraint {
+                kind,
+                name: name.to_owned(),
+                columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+            })
+        };
+        let answered = |error: SqlError, what: &str| {
+            let failed: Result<(), _> = Err(error);
+            matches!(failed.on_constraint(what, Problem::default), Err(SqlError::Answered(_)))
+        };
+        let unique = || broken(ConstraintKind::Unique, "", &["account", "title"]);
+        assert!(answered(unique(), "account, title"));
+        assert!(!answered(unique(), "title") && !answered(unique(), "one_title"));
+        assert!(answered(
+            broken(ConstraintKind::Check, "prices_amount", &[]),
+            "prices_amount"
+        ));
     }
 }

@@ -107,3 +107,73 @@ on_both_engines! {
         assert_eq!(product.body["variants"][0]["available"], 0);
     }
 }
+
+on_both_engines! {
+    async fn a_product_may_have_two_thousand_variants(kernel: TestKernel) {
+        let store = kernel.store("jakarta", "IDR").await;
+        let owner = store.owner().await;
+        let variants: Vec<Value> = (0..2_000)
+            .map(|n| json!({ "option_values": [format!("Shade of grey number {}", n / 20), format!("Size number {}", n % 20)],
+                             "sku": format!("GREY-{n:04}"), "price": store.money(1_000), "stock": 1 }))
+            .collect();
+        let body = json!({ "title": "Grey", "status": "active", "options": [{ "name": "Shade" }, { "name": "Size" }],
+                           "variants": variants });
+        let made = owner.client.post("/api/products", body.clone()).await;
+        assert_eq!(made.expect(201)["variants"].as_array().unwrap().len(), 2_000);
+        let again = json!({ "items": [{ "slug": made.text_at("/slug"), "variants": variants }] });
+        let again = owner.client.post("/api/products/bulk", again).await;
+        assert_eq!(again.expect(200)["failed"], 0, "{}", again.text);
+    }
+}
+
+on_both_engines! {
+    async fn texts_that_no_index_can_hold_are_no_server_error(kernel: TestKernel) {
+        let store = kernel.store("jakarta", "IDR").await;
+        let owner = store.owner().await;
+        // Random letters: repeated ones would be compressed and fit.
+        let mut state = 1_u64;
+        let long: String = (0..4_000).map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'a' + (state >> 33) as u8 % 26)
+        }).collect();
+        for body in [
+            json!({ "title": "Tee", "options": [{ "name": "Color" }], "variants": [{ "option_values": [long] }] }),
+            json!({ "title": "Tee", "tags": [long] }),
+            json!({ "title": "Tee", "slug": long }),
+            json!({ "title": "Tee", "variants": [{ "sku": long }] }),
+        ] {
+            let answer = owner.client.post("/api/products", body).await;
+            assert_eq!(answer.status, 422, "{}", answer.text);
+        }
+        owner.client.post("/api/categories", json!({ "title": "Cups", "slug": long })).await.expect_problem(422, "invalid_body");
+        for query in ["q", "category", "tag"] {
+            let answer = store.guest().get(&format!("/api/products?{query}={}", &long[..199])).await;
+            assert_eq!(answer.expect(200)["items"], json!([]));
+        }
+    }
+}
+
+on_both_engines! {
+    async fn what_is_sold_out_can_be_asked_for_and_what_has_no_price_is_in_no_range_of_prices(kernel: TestKernel) {
+        let store = kernel.store("jakarta", "IDR").await;
+        let owner = store.owner().await;
+        store.goods(&owner, "Full", 1_000, 5).await;
+        store.goods(&owner, "Empty", 2_000, 0).await;
+        let unpriced = json!({ "title": "On request", "status": "active", "variants": [{ "stock": 5 }] });
+        owner.client.post("/api/products", unpriced).await.expect(201);
+        for (query, titles) in [
+            ("sort=title", vec!["Empty", "Full", "On request"]),
+            ("sort=title&in_stock=true", vec!["Full", "On request"]),
+            ("sort=title&in_stock=false", vec!["Empty"]),
+            ("sort=title&min_price=0", vec!["Empty", "Full"]),
+            ("sort=price", vec!["Full", "Empty"]),
+            ("sort=-price", vec!["Empty", "Full"]),
+            ("sort=-price&min_price=1500", vec!["Empty"]),
+        ] {
+            let page = store.guest().get(&format!("/api/products?{query}")).await;
+            let found: Vec<&str> = page.expect(200)["items"].as_array().unwrap().iter()
+                .map(|product| product["title"].as_str().unwrap()).collect();
+            assert_eq!(found, titles, "{query}");
+        }
+    }
+}

@@ -137,3 +137,110 @@ on_both_engines! {
         assert_eq!(none.expect(200)["items"], json!([]));
     }
 }
+
+on_both_engines! {
+    async fn a_purchase_that_costs_nothing_is_paid_at_once_and_nothing_of_it_can_be_refunded(kernel: TestKernel) {
+        let store = kernel.store("jakarta", "IDR").await;
+        let owner = store.owner().await;
+        let gift = store.goods(&owner, "Gift", 1_000, 5).await;
+        for (code, kind) in [("ALL", "percent"), ("FREIGHT", "free_shipping")] {
+            let coupon = json!({ "code": code, "kind": kind, "percent": 100 });
+            owner.client.post("/api/coupons", coupon).await.expect(201);
+        }
+        let cart = store.cart_with(&[(&gift, 2)]).await;
+        for code in ["ALL", "FREIGHT"] {
+            cart.client.post(&format!("/api/carts/{}/coupons", cart.id), json!({ "code": code })).await.expect(200);
+        }
+        let transaction = cart.client.post("/api/transactions", cart.checkout_body()).await.expect(201).clone();
+        assert_eq!(transaction["totals"]["total"], store.money(0));
+        assert_eq!(transaction["payment_status"], "paid");
+        assert_eq!(transaction["payments"][0]["status"], "paid");
+        assert_eq!(available(&store, &gift).await, 3);
+        assert_eq!(confirm(&owner, &transaction).await.expect(200)["payment_status"], "paid");
+        let refund = json!({ "amount": 1, "reason": "greed" });
+        owner.client.post(&format!("{}/refunds", path(&transaction)), refund).await
+            .expect_problem(409, "refund_exceeds_payment");
+    }
+}
+
+on_both_engines! {
+    async fn a_parcel_refused_at_the_door_comes_back_and_the_purchase_is_cancelled(kernel: TestKernel) {
+        let store = kernel.store("jakarta", "IDR").await;
+        let owner = store.owner().await;
+        let lamp = store.goods(&owner, "Lamp", 1_000, 5).await;
+        let cart = store.cart_with(&[(&lamp, 3)]).await;
+        let mut body = cart.checkout_body();
+        body["payment"]["method"] = json!("cash_on_delivery");
+        let transaction = cart.client.post("/api/transactions", body).await.expect(201).clone();
+        let staff = async |step: &str, body: Value| owner.client.post(&format!("{}/{step}", path(&transaction)), body).await;
+        let item = transaction["items"][0]["id"].clone();
+        let some = |quantity: i64| json!([{ "item_id": item, "quantity": quantity }]);
+        staff("shipments", json!({ "items": some(2) })).await.expect(201);
+        staff("cancel", json!({})).await.expect_problem(409, "already_shipped");
+        let returned = json!({ "items": some(2), "reason": "refused at the door", "restock": true });
+        let returned = staff("returns", returned).await;
+        assert_eq!(returned.expect(201)["fulfilment_status"], "partial", "one never left");
+        assert_eq!(available(&store, &lamp).await, 4);
+        let cancelled = staff("cancel", json!({})).await;
+        assert_eq!(cancelled.expect(200)["status"], "cancelled");
+        assert_eq!(cancelled.body["payments"][0]["status"], "cancelled");
+        assert_eq!(available(&store, &lamp).await, 5, "what never left is on the shelf again, and only once");
+    }
+}
+
+on_both_engines! {
+    async fn a_tracking_link_can_not_run_in_the_customers_browser(kernel: TestKernel) {
+        let store = kernel.store("jakarta", "IDR").await;
+        let owner = store.owner().await;
+        let lamp = store.goods(&owner, "Lamp", 1_000, 5).await;
+        let transaction = placed(&store, &lamp, 1).await;
+        confirm(&owner, &transaction).await.expect(200);
+        let shipments = format!("{}/shipments", path(&transaction));
+        let ship = |url: &str| owner.client.post(&shipments, json!({ "tracking_url": url }));
+        ship("javascript:alert(document.cookie)").await.expect_problem(422, "invalid_body");
+        ship("https://courier.example/track?id=1").await.expect(201);
+    }
+}
+
+on_both_engines! {
+    async fn a_guests_purchase_joins_no_account_that_only_claims_the_address(kernel: TestKernel) {
+        let store = kernel.store("jakarta", "IDR").await;
+        let owner = store.owner().await;
+        let lamp = store.goods(&owner, "Lamp", 1_000, 5).await;
+        let customer = store.customer().await;
+        let cart = store.cart_with(&[(&lamp, 1)]).await;
+        let mut body = cart.checkout_body();
+        body["email"] = json!(customer.email);
+        let transaction = cart.client.post("/api/transactions", body).await.expect(201).clone();
+        assert_eq!(transaction["account"], Value::Null);
+        assert_eq!(customer.client.get("/api/transactions").await.expect(200)["items"], json!([]));
+        assert_eq!(customer.client.get(&path(&transaction)).await.status, 404);
+        assert_eq!(customer.client.post(&format!("{}/cancel", path(&transaction)), json!({})).await.status, 404);
+        assert_eq!(store.guest().get(&path(&transaction)).await.status, 404);
+        cart.client.get(&path(&transaction)).await.expect(200);
+    }
+}
+
+on_both_engines! {
+    async fn numbers_and_cursors_that_somebody_made_up_are_no_server_error(kernel: TestKernel) {
+        let store = kernel.store("jakarta", "IDR").await;
+        let owner = store.owner().await;
+        let lamp = store.goods(&owner, "Lamp", 1_000, 5).await;
+        let transaction = placed(&store, &lamp, 2).await;
+        confirm(&owner, &transaction).await.expect(200);
+        let item = &transaction["items"][0]["id"];
+        let shipments = format!("{}/shipments", path(&transaction));
+        let ship = |quantity: i64| {
+            owner.client.post(&shipments, json!({ "items": [{ "item_id": item, "quantity": quantity }] }))
+        };
+        ship(1).await.expect(201);
+        ship(i64::MAX).await.expect_problem(422, "invalid_body");
+        ship(1_000_000).await.expect_problem(409, "quantity_exceeded");
+        let refunds = format!("{}/refunds", path(&transaction));
+        let refund = owner.client.post(&refunds, json!({ "amount": i64::MAX, "reason": "greed" })).await;
+        refund.expect_problem(409, "refund_exceeds_payment");
+        // ["yesterday","txn_1"]
+        let made_up = "/api/transactions?after=WyJ5ZXN0ZXJkYXkiLCJ0eG5fMSJd";
+        owner.client.get(made_up).await.expect_problem(422, "invalid_cursor");
+    }
+}

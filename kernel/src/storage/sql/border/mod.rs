@@ -83,6 +83,9 @@ pub struct ForeignView {
     pub schema: Arc<Schema>,
 }
 
+/// Bytes of a printed text: what SQLite takes, with room for the comment that names the plugin.
+const LONGEST_PRINTED: usize = 500 << 10;
+
 /// What one version of a plugin may say.
 #[derive(Clone, Debug)]
 pub struct Border {
@@ -112,6 +115,12 @@ impl Border {
             (dialect::Engine::Postgres, &prepared.postgres),
             (dialect::Engine::Sqlite, &prepared.sqlite),
         ] {
+            if text.len() > LONGEST_PRINTED {
+                return Err(Refusal::new(
+                    RefusalKind::TooLarge,
+                    "with its slices this statement is too long for SQLite: name the columns that you need, or split it",
+                ));
+            }
             prove::Printed {
                 engine,
                 text,
@@ -128,6 +137,26 @@ impl Border {
 /// which a test knows that it has tried all there is.
 pub fn vocabulary() -> &'static [&'static str] {
     prove::VOCABULARY
+}
+
+/// Whether a text is JSON that both engines take: PostgreSQL's texts have no zero character, and no half of one that is
+/// written as two.
+pub(super) fn is_json(text: &str) -> bool {
+    use serde::de::IgnoredAny;
+    if !text.contains("\\u") {
+        return serde_json::from_str::<IgnoredAny>(text).is_ok();
+    }
+    serde_json::from_str(text).is_ok_and(|value| !has_zero(&value))
+}
+
+fn has_zero(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_zero),
+        Value::Object(members) => members.iter().any(|(key, value)| key.contains('\0') || has_zero(value)),
+    }
 }
 
 impl Schema {

@@ -16,8 +16,8 @@ const LONGEST_TEXT: usize = 128 * 1024;
 /// Keywords and operators. Each can add one level to the tree, and trees are walked and dropped recursively.
 const MOST_OPERATORS: usize = 2_000;
 const DEEPEST_PARSE: usize = 60;
-/// Below SQLite's limit of 32,766 with the store's own, and PostgreSQL's of 65,535.
-pub(super) const MOST_ARGUMENTS: usize = 32_000;
+/// With the store's own as many as the SQLite connections take: see `LIMITS` in `sqlite/wall.rs`.
+pub(super) const MOST_ARGUMENTS: usize = 1_999;
 
 pub(super) struct Parsed {
     pub statement: Statement,

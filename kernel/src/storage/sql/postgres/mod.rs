@@ -11,7 +11,7 @@ use futures_util::{Stream, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, SqlSafeStr, Statement};
 
-use self::roles::Roles;
+use self::roles::{Roles, Within};
 pub(super) use self::values::Kind;
 use super::access::{Checked, PluginAccess};
 use super::border::Prepared;
@@ -54,6 +54,10 @@ impl PostgresOptions {
             .disable_statement_logging()
             .options([
                 ("search_path", String::new()),
+                // Whatever the server's or the database's own settings say: what was printed must mean there what it means here.
+                ("standard_conforming_strings", "on".into()),
+                ("transform_null_equals", "off".into()),
+                ("default_transaction_isolation", "read committed".into()),
                 ("timezone", "UTC".into()),
                 ("synchronous_commit", "on".into()),
                 // Compiling a plan takes longer than running any statement that may finish within its deadline.
@@ -323,25 +327,38 @@ impl PostgresConnection {
     }
 
     /// Runs as the plugin's own role, so that the server itself checks what the text touches.
-    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
+    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<u64, SqlError> {
         self.control(&self.roles.assume(plugin)).await?;
         let arguments = values::bind([Value::Int(store)].into_iter(), &[Kind::Int8])?;
-        self.fetch(prepared.postgres.as_str().into(), arguments, false).await?;
+        let (_, changed) = self.fetch(prepared.postgres.as_str().into(), arguments, false).await?;
         let back = self.switch(Rights::Kernel);
-        self.control(&back).await
+        self.control(&back).await?;
+        Ok(changed)
     }
 
-    pub(super) fn grants(&self, plugin: &str) -> String {
-        self.roles.grants(plugin)
+    /// Gives the roles their rights on what a migration has made, if it has not just dropped the plugin's schema.
+    pub(super) async fn grant(&mut self, plugin: &str) -> Result<(), SqlError> {
+        let text = "select 1 from pg_catalog.pg_namespace where nspname = $1";
+        if self.simple(text, &[Value::from(plugin)]).await?.is_empty() {
+            return Ok(());
+        }
+        let grants = self.roles.grants(plugin);
+        self.control(&grants).await
     }
 
     pub(super) async fn check(&mut self, access: &PluginAccess, prepared: &Prepared) -> Result<Checked, SqlError> {
         let roles = self.roles.clone();
-        let parameters = roles.check(self, access.plugin(), prepared).await?;
+        let parameters = roles.check(self, Within::ItsOwn, access.plugin(), prepared).await?;
         Ok(Checked::Postgres {
             text: prepared.postgres.as_str().into(),
             parameters,
         })
+    }
+
+    /// As [`check`](Self::check), for what it answers alone and in the open transaction.
+    pub(super) async fn try_text(&mut self, plugin: &str, prepared: &Prepared) -> Result<(), SqlError> {
+        let roles = self.roles.clone();
+        roles.check(self, Within::TheOpenOne, plugin, prepared).await.map(drop)
     }
 
     fn failed(&mut self, error: sqlx::Error, who: &str) -> SqlError {

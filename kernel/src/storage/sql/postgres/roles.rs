@@ -24,6 +24,13 @@ const STEPS_OUT: [&str; 7] = [
     "ts_stat",
 ];
 
+/// Where a text is tried.
+#[derive(Clone, Copy)]
+pub(super) enum Within {
+    ItsOwn,
+    TheOpenOne,
+}
+
 /// The names of this database's roles.
 #[derive(Clone, Debug)]
 pub(super) struct Roles {
@@ -110,10 +117,12 @@ impl Roles {
         owner.control(&format!("grant \"{role}\" to current_user")).await
     }
 
-    /// Plans the text under the plugin's role and answers the types of its parameters.
+    /// Plans the text under the plugin's role and answers the types of its parameters. In a transaction of its own, or in
+    /// the one that is open: there it sees what was made in it, and leaves nothing behind.
     pub(super) async fn check(
         &self,
         owner: &mut PostgresConnection,
+        within: Within,
         plugin: &str,
         prepared: &Prepared,
     ) -> Result<Box<[Kind]>, SqlError> {
@@ -124,9 +133,16 @@ impl Roles {
                 "the statement reaches for what is not the plugin's".into(),
             ));
         }
-        let outcome = self.check_in_transaction(owner, plugin, prepared).await;
+        let (begin, end) = match within {
+            Within::ItsOwn => ("begin", "rollback"),
+            Within::TheOpenOne => (
+                "savepoint commerce_wall",
+                "rollback to savepoint commerce_wall; release savepoint commerce_wall",
+            ),
+        };
+        let outcome = self.plan(owner, begin, plugin, prepared).await;
         // Also forgets the grants; a prepared statement outlives its transaction.
-        owner.control("rollback").await?;
+        owner.control(end).await?;
         // By name: the driver keeps prepared statements of its own on this connection and would go on using them. Where the
         // text was refused there is none.
         if owner.control("deallocate commerce_wall").await.is_err() {
@@ -135,14 +151,15 @@ impl Roles {
         outcome
     }
 
-    async fn check_in_transaction(
+    async fn plan(
         &self,
         owner: &mut PostgresConnection,
+        begin: &str,
         plugin: &str,
         prepared: &Prepared,
     ) -> Result<Box<[Kind]>, SqlError> {
         let role = self.plugin(plugin);
-        let mut setup = String::from("begin; set local plan_cache_mode = force_generic_plan; ");
+        let mut setup = format!("{begin}; set local plan_cache_mode = force_generic_plan; ");
         // Where an operator granted a view of another plugin, the rewriter lists its tables: open for this check alone.
         for table in prepared
             .tables

@@ -12,7 +12,8 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous, SqliteValueRef,
 };
 use sqlx::{
-    Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either, Executor, Row as _, TypeInfo, ValueRef,
+    Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either, Executor, Row as _, SqlSafeStr, TypeInfo,
+    ValueRef,
 };
 
 pub(super) use self::wall::Allowed;
@@ -151,11 +152,23 @@ impl SqliteConnection {
         outcome
     }
 
-    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<(), SqlError> {
+    pub(super) async fn data_step(&mut self, plugin: &str, prepared: &Prepared, store: i64) -> Result<u64, SqlError> {
         self.guard
             .plugin_without_deadline(&Arc::new(Allowed::new(&prepared.tables)));
         let query = sqlx::query_with(AssertSqlSafe(prepared.sqlite.as_str()), bind(&[Value::Int(store)])?);
         let outcome = self.inner.execute(query.persistent(false)).await;
+        self.guard.kernel();
+        outcome
+            .map(|done| done.rows_affected())
+            .map_err(|error| self.failed(error, plugin))
+    }
+
+    /// Compiles a plugin's text behind the second wall and runs nothing.
+    pub(super) async fn try_text(&mut self, plugin: &str, prepared: &Prepared) -> Result<(), SqlError> {
+        self.guard
+            .plugin_without_deadline(&Arc::new(Allowed::new(&prepared.tables)));
+        let text = AssertSqlSafe(marked(plugin, prepared)).into_sql_str();
+        let outcome = self.inner.prepare(text).await;
         self.guard.kernel();
         outcome.map(drop).map_err(|error| self.failed(error, plugin))
     }
@@ -204,6 +217,12 @@ impl SqliteConnection {
         self.broken |= broken;
         error
     }
+}
+
+/// The text behind a comment that names the plugin, so that no two plugins, nor a plugin and the kernel, ever share a
+/// cached statement: SQLite asks the authorizer when it compiles, not when it runs.
+pub(super) fn marked(plugin: &str, prepared: &Prepared) -> String {
+    format!("/*{plugin}*/ {}", prepared.sqlite)
 }
 
 fn bind(args: &[Value<'_>]) -> Result<SqliteArguments, SqlError> {
@@ -280,7 +299,14 @@ fn write_row(answer: &mut AnswerWriter, row: &SqliteRow, columns: &[OutputColumn
                     _ => answer.int(number),
                 }
             }
-            Storage::Real => answer.double(decode(value)?),
+            // Beyond eight bytes SQLite goes on with an approximation, where PostgreSQL fails.
+            Storage::Real => match (column.kind, decode::<f64>(value)?) {
+                (Some(ColumnType::Double) | None, number) if number.is_finite() => answer.double(number),
+                (kind, number) => {
+                    tracing::warn!(?kind, number, "a value is out of the range of its type");
+                    return Err(SqlError::Failed);
+                }
+            },
             Storage::Text => {
                 let text: &str = decode(value)?;
                 answer.reserve(text.len())?;

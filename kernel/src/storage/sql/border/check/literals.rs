@@ -1,9 +1,10 @@
 //! Literals and arguments.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike};
 use sqlparser::ast::{Value, ValueWithSpan};
 
 use super::super::ColumnType;
+use super::super::is_json;
 use super::super::refusal::{Refusal, RefusalKind};
 use super::super::tree::{Expr, Node};
 use super::{Checker, parse};
@@ -102,15 +103,23 @@ fn number(digits: &str, want: Option<ColumnType>) -> Result<Expr, Refusal> {
 fn string(text: &str, want: Option<ColumnType>) -> Result<Expr, Refusal> {
     match want {
         Some(ColumnType::Timestamptz) => {
-            let time = DateTime::parse_from_rfc3339(text).map_err(|_| {
-                Refusal::wrong_type(format!("'{text}' is not a time: write it as '2026-01-31T12:00:00Z'"))
-            })?;
-            let fixed = time.with_timezone(&Utc).format(FIXED_WIDTH_UTC).to_string();
+            // As an argument is read: leap seconds are the next second, fractions beyond microseconds are cut.
+            let fixed = DateTime::parse_from_rfc3339(text)
+                .ok()
+                .and_then(|time| DateTime::from_timestamp_micros(time.timestamp_micros()))
+                .filter(|time| (1..=9999).contains(&time.year()))
+                .map(|time| time.format(FIXED_WIDTH_UTC).to_string())
+                .ok_or_else(|| {
+                    Refusal::wrong_type(format!(
+                        "'{text}' is not a time of the years 1 to 9999: write it as '2026-01-31T12:00:00Z'"
+                    ))
+                })?;
             Ok(literal(Node::Timestamp(fixed), ColumnType::Timestamptz, false))
         }
         Some(ColumnType::Jsonb) => {
-            serde_json::from_str::<serde::de::IgnoredAny>(text)
-                .map_err(|error| Refusal::wrong_type(format!("'{text}' is not JSON: {error}")))?;
+            if !is_json(text) {
+                return Err(Refusal::wrong_type(format!("'{text}' is not JSON")));
+            }
             Ok(literal(Node::Text(text.trim().to_owned()), ColumnType::Jsonb, false))
         }
         _ => Ok(literal(Node::Text(text.to_owned()), ColumnType::Text, false)),

@@ -3,16 +3,24 @@
 //! Every match over the parser's nodes names each of them, and every struct is taken apart field by field, so that a
 //! construct which a later version of the parser learns is a compile error here and not a hole.
 
+mod aggregates;
+mod conditions;
 mod expr;
 mod from;
 mod functions;
 mod grouping;
 mod literals;
+mod operators;
 mod order;
+mod outputs;
 mod query;
+mod returning;
 mod rows;
 mod scope;
+mod sets;
 mod types;
+mod upsert;
+mod views;
 mod with;
 mod write;
 

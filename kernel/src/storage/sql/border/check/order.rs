@@ -6,7 +6,8 @@ use super::super::ColumnType;
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::tree::{Expr, Id, Lock, Node, Order, OrderBy, Output, Wait};
-use super::expr::comparable;
+use super::conditions::comparable;
+use super::query::at_most;
 use super::{Checker, rows};
 
 impl Checker<'_> {
@@ -161,7 +162,7 @@ fn sort_list(order_by: Option<&ast::OrderBy>) -> Result<&[ast::OrderByExpr], Ref
     };
     refuse_if!(interpolate.is_some() => "INTERPOLATE is refused");
     match kind {
-        OrderByKind::Expressions(keys) => Ok(keys),
+        OrderByKind::Expressions(keys) => at_most(keys.len(), "ORDER BY").map(|()| keys.as_slice()),
         OrderByKind::All(_) => Err(Refusal::not_allowed("ORDER BY ALL is refused: name the columns")),
     }
 }

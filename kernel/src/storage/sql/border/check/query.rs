@@ -1,15 +1,18 @@
-//! Queries: set operations and SELECT.
+//! Queries, and the SELECTs in them.
 
-use sqlparser::ast::{self, GroupByExpr, SelectItem, SetExpr, SetQuantifier};
+use sqlparser::ast::{self, GroupByExpr, SetExpr};
 
 use super::super::ColumnType;
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
-use super::super::tree::{Body, Expr, Id, Lock, Node, Order, OrderBy, Output, Query, Select, SetOperator, With};
-use super::expr::comparable;
+use super::super::tree::{Body, Expr, Id, Lock, Node, Order, OrderBy, Output, Query, Select, With};
+use super::conditions::comparable;
 use super::order::position;
+use super::outputs::outputs;
 use super::scope::{Frame, Phase};
 use super::{Checker, grouping, literals, types};
+
+const MOST_KEYS: usize = 100;
 
 /// The kinds that a query's columns should have, where they are arguments or NULL. Empty: nothing is known.
 #[derive(Clone, Default)]
@@ -32,7 +35,7 @@ impl Want {
         }
     }
 
-    fn column(&self, index: usize) -> Option<ColumnType> {
+    pub(super) fn column(&self, index: usize) -> Option<ColumnType> {
         self.kinds.get(index).copied()
     }
 }
@@ -94,7 +97,7 @@ impl Checker<'_> {
         checked.map(|checked| Query { with, ..checked })
     }
 
-    fn body(&mut self, body: &SetExpr, want: &Want) -> Result<(Body, Vec<Output>), Refusal> {
+    pub(super) fn body(&mut self, body: &SetExpr, want: &Want) -> Result<(Body, Vec<Output>), Refusal> {
         self.deeper(|checker| match unwrapped(body) {
             SetExpr::Select(select) => {
                 let selected = checker.select(select, None, &[], want)?;
@@ -117,44 +120,6 @@ impl Checker<'_> {
                 Refusal::not_allowed("a statement that writes stands alone, not inside another"),
             ),
         })
-    }
-
-    fn set_operation(
-        &mut self,
-        left: &SetExpr,
-        operator: ast::SetOperator,
-        set_quantifier: &SetQuantifier,
-        right: &SetExpr,
-        want: &Want,
-    ) -> Result<(Body, Vec<Output>), Refusal> {
-        let operator = match operator {
-            ast::SetOperator::Union => SetOperator::Union,
-            ast::SetOperator::Except | ast::SetOperator::Minus => SetOperator::Except,
-            ast::SetOperator::Intersect => SetOperator::Intersect,
-        };
-        let all = quantifier(set_quantifier)?;
-        refuse_if!(all && operator != SetOperator::Union => "EXCEPT ALL and INTERSECT ALL are refused");
-        let (left, mut columns) = self.body(left, want)?;
-        let (right, others) = self.body(right, &Want::of(&columns))?;
-        same_shape(&columns, &others)?;
-        for (column, other) in columns.iter_mut().zip(&others) {
-            column.nullable |= other.nullable;
-            column.weight = column.weight.max(other.weight);
-            if !all && column.kind == ColumnType::Jsonb {
-                return Err(Refusal::wrong_type(
-                    "jsonb cannot be compared: use UNION ALL, or leave the column out",
-                ));
-            }
-        }
-        Ok((
-            Body::Set {
-                operator,
-                all,
-                left: Box::new(left),
-                right: Box::new(right),
-            },
-            columns,
-        ))
     }
 
     pub(super) fn select(
@@ -274,66 +239,12 @@ impl Checker<'_> {
         })
     }
 
-    fn items(&mut self, projection: &[SelectItem], want: &Want) -> Result<(Vec<Expr>, Vec<String>), Refusal> {
-        let (mut items, mut names) = (Vec::new(), Vec::new());
-        for item in projection {
-            match item {
-                SelectItem::UnnamedExpr(expr) => {
-                    names.push(default_name(expr, items.len()));
-                    items.push(self.expr(expr, want.column(items.len()))?);
-                }
-                SelectItem::ExprWithAlias { expr, alias } => {
-                    names.push(output_name(alias)?);
-                    items.push(self.expr(expr, want.column(items.len()))?);
-                }
-                SelectItem::ExprWithAliases { .. } => {
-                    return Err(Refusal::not_allowed("one name per selected value"));
-                }
-                SelectItem::Wildcard(options) => {
-                    plain_wildcard(options)?;
-                    let tables = self.frames.last().map_or(&[][..], |frame| &frame.tables);
-                    for (name, column) in tables
-                        .iter()
-                        .filter(|table| !table.excluded)
-                        .flat_map(|table| table.all())
-                    {
-                        names.push(name);
-                        items.push(column);
-                    }
-                }
-                SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
-                    plain_wildcard(options)?;
-                    let table = names::single("the table", name)?;
-                    // Only this query's own tables: `outer.*` has no meaning that both engines share.
-                    let written = names::written(table);
-                    let tables = self.frames.last().map_or(&[][..], |frame| &frame.tables);
-                    let Some(table) = tables.iter().find(|table| table.written == written) else {
-                        return Err(Refusal::new(
-                            RefusalKind::UnknownName,
-                            format!("no table {written} is in this FROM"),
-                        ));
-                    };
-                    for (name, column) in table.all() {
-                        names.push(name);
-                        items.push(column);
-                    }
-                }
-                SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::Expr(_), _) => {
-                    return Err(Refusal::not_allowed("* of an expression is refused: name the columns"));
-                }
-            }
-        }
-        match items.is_empty() {
-            true => Err(Refusal::not_allowed("a SELECT names at least one column")),
-            false => Ok((items, names)),
-        }
-    }
-
     fn group(&mut self, group_by: &GroupByExpr, items: &[Expr], names: &[String]) -> Result<Vec<Expr>, Refusal> {
         let GroupByExpr::Expressions(keys, modifiers) = group_by else {
             return Err(Refusal::not_allowed("GROUP BY ALL is refused: name the columns"));
         };
         refuse_if!(!modifiers.is_empty() => "GROUP BY … WITH is refused");
+        at_most(keys.len(), "GROUP BY")?;
         let mut group = Vec::with_capacity(keys.len());
         for key in keys {
             let expr = match (position(key)?, key) {
@@ -393,14 +304,15 @@ impl Checker<'_> {
     }
 }
 
-fn outputs(items: &[Expr], names: &[String]) -> Vec<Output> {
-    let output = |(item, name): (&Expr, &String)| Output {
-        name: name.clone(),
-        kind: item.kind,
-        nullable: item.nullable,
-        weight: item.weight,
-    };
-    items.iter().zip(names).map(output).collect()
+/// Whether so many keys of a sort or a group pass on both engines.
+pub(super) fn at_most(keys: usize, what: &str) -> Result<(), Refusal> {
+    match keys <= MOST_KEYS {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            RefusalKind::TooLarge,
+            format!("{what} has {keys} keys and {MOST_KEYS} are allowed"),
+        )),
+    }
 }
 
 /// Parentheses around a whole SELECT mean nothing.
@@ -419,80 +331,6 @@ fn unwrapped(mut body: &SetExpr) -> &SetExpr {
         body = &query.body;
     }
     body
-}
-
-pub(super) fn quantifier(quantifier: &SetQuantifier) -> Result<bool, Refusal> {
-    match quantifier {
-        SetQuantifier::All => Ok(true),
-        SetQuantifier::None | SetQuantifier::Distinct => Ok(false),
-        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName => Err(Refusal::not_allowed(
-            "UNION BY NAME is refused: select the columns in the same order",
-        )),
-    }
-}
-
-pub(super) fn same_shape(left: &[Output], right: &[Output]) -> Result<(), Refusal> {
-    if left.len() != right.len() {
-        return Err(Refusal::wrong_type(format!(
-            "the two sides of UNION have {} and {} columns",
-            left.len(),
-            right.len()
-        )));
-    }
-    match left.iter().zip(right).find(|(left, right)| left.kind != right.kind) {
-        None => Ok(()),
-        Some((left, right)) => Err(Refusal::wrong_type(format!(
-            "the column {} is {} on one side of UNION and {} on the other: cast one of them",
-            left.name,
-            left.kind.sql(),
-            right.kind.sql()
-        ))),
-    }
-}
-
-fn plain_wildcard(options: &ast::WildcardAdditionalOptions) -> Result<(), Refusal> {
-    let ast::WildcardAdditionalOptions {
-        wildcard_token: _,
-        opt_ilike,
-        opt_exclude,
-        opt_except,
-        opt_replace,
-        opt_rename,
-        opt_alias,
-    } = options;
-    refuse_if!(
-        opt_ilike.is_some()
-            || opt_exclude.is_some()
-            || opt_except.is_some()
-            || opt_replace.is_some()
-            || opt_rename.is_some()
-            || opt_alias.is_some() => "* takes no options: name the columns",
-    );
-    Ok(())
-}
-
-/// The name of an answer's column never reaches the engines, so it may be any word.
-pub(super) fn output_name(alias: &ast::Ident) -> Result<String, Refusal> {
-    let name = names::written(alias);
-    let plain = !name.is_empty() && name.len() <= 63 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    match plain {
-        true => Ok(name),
-        false => Err(Refusal::new(
-            RefusalKind::ReservedName,
-            "the name of a selected value has at most 63 letters, digits and _",
-        )
-        .within(alias.span)),
-    }
-}
-
-pub(super) fn default_name(expr: &ast::Expr, index: usize) -> String {
-    match expr {
-        ast::Expr::Identifier(ident) => names::written(ident),
-        ast::Expr::CompoundIdentifier(parts) => parts.last().map(names::written).unwrap_or_default(),
-        ast::Expr::Nested(inner) => default_name(inner, index),
-        ast::Expr::Function(function) => function.name.to_string().to_ascii_lowercase(),
-        _ => format!("column{}", index + 1),
-    }
 }
 
 fn output_at(items: &[Expr], position: usize) -> Result<&Expr, Refusal> {

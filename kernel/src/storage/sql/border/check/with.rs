@@ -5,8 +5,9 @@ use sqlparser::ast::{self, SetExpr};
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::tree::{Body, CommonTable, Id, Join, Query, SetOperator, Source, With};
-use super::query::{Want, quantifier, same_shape};
+use super::query::Want;
 use super::scope::{CommonEntry, VisibleColumn, columns_of};
+use super::sets::{quantifier, same_shape};
 use super::{Checker, grouping};
 
 /// A row of CTE columns may be doubled at each step of a recursion: two copies of such a column are too many.

@@ -1,20 +1,17 @@
 //! INSERT, UPDATE and DELETE.
 
 use sqlparser::ast::{
-    self, AssignmentTarget, ConflictTarget, FromTable, OnConflictAction, OnInsert, SelectItem, SetExpr, TableFactor,
-    TableObject, TableWithJoins, UpdateTableFromKind,
+    self, AssignmentTarget, FromTable, SetExpr, TableFactor, TableObject, TableWithJoins, UpdateTableFromKind,
 };
 
 use super::super::OutputColumn;
 use super::super::names;
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::schema::{Column, Table};
-use super::super::tree::{
-    Conflict, ConflictUpdate, Delete, Expr, Id, Insert, Node, Rows, Source, Statement, Target, Update, With,
-};
-use super::query::{default_name, output_name};
+use super::super::tree::{Delete, Expr, Insert, Rows, Statement, Target, Update, With};
 use super::scope::{Frame, Phase, Visible};
-use super::{Checker, from, grouping};
+use super::upsert::keeps_to_the_snapshot;
+use super::{Checker, from};
 
 type Written = (Statement, Vec<OutputColumn>);
 
@@ -314,7 +311,11 @@ impl<'a> Checker<'a> {
         self.expr_of(value, column.kind, &format!("the value of {}", column.name))
     }
 
-    fn assignments(&mut self, table: &Table, assignments: &[ast::Assignment]) -> Result<Vec<(String, Expr)>, Refusal> {
+    pub(super) fn assignments(
+        &mut self,
+        table: &Table,
+        assignments: &[ast::Assignment],
+    ) -> Result<Vec<(String, Expr)>, Refusal> {
         let mut set: Vec<(String, Expr)> = Vec::with_capacity(assignments.len());
         for ast::Assignment { target, value } in assignments {
             let AssignmentTarget::ColumnName(name) = target else {
@@ -333,119 +334,6 @@ impl<'a> Checker<'a> {
             set.push((column.name.clone(), value));
         }
         Ok(set)
-    }
-
-    fn conflict(&mut self, table: &Table, on: &OnInsert) -> Result<Conflict, Refusal> {
-        let OnInsert::OnConflict(ast::OnConflict {
-            conflict_target,
-            action,
-        }) = on
-        else {
-            return Err(Refusal::not_allowed(
-                "ON DUPLICATE KEY is refused: write ON CONFLICT (…) DO UPDATE SET …",
-            ));
-        };
-        let columns = match conflict_target {
-            None => Vec::new(),
-            Some(ConflictTarget::Columns(idents)) => {
-                let mut columns = Vec::with_capacity(idents.len());
-                for ident in idents {
-                    columns.push(known(table, ident)?.name.clone());
-                }
-                if !table.keys().any(|key| same_columns(key, &columns)) {
-                    return Err(Refusal::new(
-                        RefusalKind::UnknownName,
-                        format!(
-                            "no key of {} has exactly the columns ({}): ON CONFLICT names a whole key",
-                            table.name,
-                            columns.join(", ")
-                        ),
-                    ));
-                }
-                columns
-            }
-            Some(ConflictTarget::OnConstraint(_)) => {
-                return Err(Refusal::not_allowed("ON CONSTRAINT is refused: name the key's columns"));
-            }
-        };
-        let update = match action {
-            OnConflictAction::DoNothing => None,
-            OnConflictAction::DoUpdate(ast::DoUpdate { assignments, selection }) => {
-                refuse_if!(columns.is_empty() => "DO UPDATE needs the columns of a key: ON CONFLICT (…)");
-                let set = self.assignments(table, assignments)?;
-                let filter = selection.as_ref().map(|filter| self.boolean(filter)).transpose()?;
-                Some(ConflictUpdate { set, filter })
-            }
-        };
-        Ok(Conflict { columns, update })
-    }
-
-    /// Values of the changed row only.
-    fn returning(&mut self, items: Option<&[SelectItem]>) -> Result<(Vec<Expr>, Vec<OutputColumn>), Refusal> {
-        let (mut values, mut outputs) = (Vec::new(), Vec::new());
-        let mut push = |name: String, value: Expr| {
-            outputs.push(OutputColumn {
-                name,
-                kind: Some(value.kind),
-            });
-            values.push(value);
-        };
-        for item in items.unwrap_or_default() {
-            match item {
-                SelectItem::UnnamedExpr(expr) => push(default_name(expr, 0), self.returned(expr)?),
-                SelectItem::ExprWithAlias { expr, alias } => push(output_name(alias)?, self.returned(expr)?),
-                SelectItem::Wildcard(_) => {
-                    let own = self.frames.last().and_then(|frame| frame.tables.first());
-                    own.into_iter()
-                        .flat_map(|table| table.all())
-                        .for_each(|(name, value)| push(name, value));
-                }
-                SelectItem::QualifiedWildcard(..) | SelectItem::ExprWithAliases { .. } => {
-                    return Err(Refusal::not_allowed(
-                        "RETURNING takes columns of the changed table, or *",
-                    ));
-                }
-            }
-        }
-        Ok((values, outputs))
-    }
-
-    fn returned(&mut self, expr: &ast::Expr) -> Result<Expr, Refusal> {
-        let value = self.expr(expr, None)?;
-        refuse_if!(
-            grouping::has_subquery(&value) => "a subquery in RETURNING is refused: the engines disagree on what it sees",
-        );
-        Ok(value)
-    }
-}
-
-/// Refuses a new value that is computed from other rows of the changed table: SQLite computes it row by row, and would
-/// read what the same statement has already written.
-fn keeps_to_the_snapshot(with: &With, target: &Target, value: &Expr) -> Result<(), Refusal> {
-    let mut common: Vec<Id> = Vec::new();
-    let is_target = |source: &Source, common: &[Id]| match source {
-        Source::Slice { plugin, table, .. } => *plugin == target.plugin && *table == target.table,
-        Source::CommonTable(id) => common.contains(id),
-        Source::Query(_) | Source::JsonRows { .. } => false,
-    };
-    for table in &with.tables {
-        if table.query.reads(&|source| is_target(source, &common)) {
-            common.push(table.id);
-        }
-    }
-    let mut broken = false;
-    value.each(&mut |part| {
-        if let Node::Scalar(query) | Node::Exists { query, .. } | Node::InQuery { query, .. } = &part.node {
-            broken |= query.reads(&|source| is_target(source, &common));
-        }
-        !broken
-    });
-    match broken {
-        false => Ok(()),
-        true => Err(Refusal::not_allowed(format!(
-            "a new value may not read other rows of {}, which SQLite changes one by one: join them with UPDATE … FROM (SELECT …)",
-            target.table
-        ))),
     }
 }
 
@@ -479,15 +367,11 @@ fn inserted<'t>(table: &'t Table, names: &[ast::ObjectName]) -> Result<Vec<&'t C
     }
 }
 
-fn known<'t>(table: &'t Table, ident: &ast::Ident) -> Result<&'t Column, Refusal> {
+pub(super) fn known<'t>(table: &'t Table, ident: &ast::Ident) -> Result<&'t Column, Refusal> {
     let name = names::written(ident);
     table.column(&name).ok_or_else(|| {
         Refusal::new(RefusalKind::UnknownName, format!("{} has no column {name}", table.name)).within(ident.span)
     })
-}
-
-fn same_columns(key: &[String], columns: &[String]) -> bool {
-    key.len() == columns.len() && key.iter().all(|column| columns.contains(column))
 }
 
 fn written_target(table: &TableWithJoins) -> Result<(&ast::ObjectName, Option<String>), Refusal> {

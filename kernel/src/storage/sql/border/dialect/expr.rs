@@ -5,6 +5,9 @@ use super::super::names;
 use super::super::tree::{Arithmetic, Expr, Node};
 use super::{BARE, Engine, Printer, placeholder};
 
+/// Operands written one after the other for SQLite.
+const LONGEST_CHAIN: usize = 16;
+
 impl Printer<'_> {
     #[recursive::recursive]
     pub(super) fn expr(&mut self, expr: &Expr) {
@@ -173,9 +176,17 @@ impl Printer<'_> {
         self.push(after);
     }
 
+    /// SQLite makes a chain into a tree as deep as the chain is long, and refuses deep trees: a long one is halved.
     fn chain(&mut self, parts: &[Expr], operator: &str) {
         self.push("(");
-        self.list(parts, operator, |p, part| p.expr(part));
+        match parts.split_at(parts.len() / 2) {
+            (first, last) if self.engine == Engine::Sqlite && parts.len() > LONGEST_CHAIN => {
+                self.chain(first, operator);
+                self.push(operator);
+                self.chain(last, operator);
+            }
+            _ => self.list(parts, operator, |p, part| p.expr(part)),
+        }
         self.push(")");
     }
 

@@ -210,6 +210,7 @@ impl Planner<'_> {
             table_name(Engine::Sqlite, plugin, table),
             table_name(Engine::Sqlite, plugin, &new)
         )];
+        self.renamed.push(table.to_owned());
         self.steps.push(Step::Ddl {
             postgres,
             sqlite,

@@ -7,7 +7,7 @@ use super::super::names::{self, STORE_COLUMN};
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::schema::Index;
 use super::condition::{self, Condition};
-use super::{Class, Planner, refused};
+use super::{Class, Planner, at_most, refused};
 
 /// One key of an index: a column, or an expression.
 struct Key {
@@ -54,6 +54,7 @@ impl Planner<'_> {
         let table = names::written(names::single("the table", table)?);
         self.known(&table)?;
 
+        at_most(columns.len())?;
         let mut keys = Vec::with_capacity(columns.len());
         for column in columns {
             keys.push(self.index_key(&table, column)?);

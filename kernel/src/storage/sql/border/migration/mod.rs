@@ -27,6 +27,8 @@ pub struct Migration {
     /// In the order of the file. All DDL of a file belongs in one transaction.
     pub steps: Vec<Step>,
     pub schema_after: Schema,
+    /// The former names of tables that it renames.
+    pub renamed: Vec<String>,
     /// Contract if any step is.
     pub class: Class,
 }
@@ -42,7 +44,12 @@ pub enum Step {
     },
     /// Runs once for every store, with the store's number as its one argument; where `each_new_store`, also for each
     /// store that is created later.
-    Data { prepared: Prepared, each_new_store: bool },
+    Data {
+        /// As the file has it: a later store's tables may have changed since, so that it must be prepared anew.
+        text: String,
+        prepared: Prepared,
+        each_new_store: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -62,6 +69,7 @@ pub fn plan_migration(schema: &Schema, file: &str, text: &str) -> Result<Migrati
         schema: schema.clone(),
         before: schema,
         steps: Vec::new(),
+        renamed: Vec::new(),
     };
     for piece in script::statements(text).map_err(in_file)? {
         planner.statement(&piece).map_err(in_file)?;
@@ -70,16 +78,21 @@ pub fn plan_migration(schema: &Schema, file: &str, text: &str) -> Result<Migrati
     Ok(Migration {
         steps: planner.steps,
         schema_after: planner.schema,
+        renamed: planner.renamed,
         class,
     })
 }
 
-/// Removes all of a plugin's tables, with everything in them.
+/// Removes all of a plugin's tables, with everything in them, those that are still there.
 pub fn plan_drop(schema: &Schema) -> Step {
     // Last created first: a foreign key points only to a table that was there before, or to its own.
     let tables = || schema.tables.iter().rev();
-    let drop =
-        |engine| tables().map(move |table| format!("drop table {}", table_name(engine, &schema.plugin, &table.name)));
+    let drop = |engine| {
+        tables().map(move |table| {
+            let table = table_name(engine, &schema.plugin, &table.name);
+            format!("drop table if exists {table}")
+        })
+    };
     let mut postgres: Vec<String> = drop(Engine::Postgres).collect();
     postgres.push(format!("drop schema if exists {}", names::quoted(&schema.plugin)));
     Step::Ddl {
@@ -105,6 +118,7 @@ struct Planner<'a> {
     /// As the running version knows it: a table that is not in it can be changed freely.
     before: &'a Schema,
     steps: Vec<Step>,
+    renamed: Vec<String>,
 }
 
 impl Planner<'_> {
@@ -160,6 +174,7 @@ impl Planner<'_> {
             !prepared.columns.is_empty() => "nobody reads what a migration returns",
         );
         self.steps.push(Step::Data {
+            text: piece.text.trim().to_owned(),
             prepared,
             each_new_store: piece.each_store,
         });
@@ -227,6 +242,12 @@ impl Planner<'_> {
             describes,
         });
     }
+}
+
+/// PostgreSQL's keys have at most 32 columns, the store's among them.
+fn at_most(columns: usize) -> Result<(), Refusal> {
+    refuse_if!(columns > 31 => format!("a key has at most 31 columns, and this has {columns}"));
+    Ok(())
 }
 
 fn only() -> Refusal {

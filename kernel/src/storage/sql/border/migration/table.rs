@@ -10,7 +10,7 @@ use super::super::names::{self, STORE_COLUMN};
 use super::super::refusal::{Refusal, RefusalKind, refuse_if};
 use super::super::schema::{Check, Column, ForeignKey, Table, Unique};
 use super::condition::{self, Condition};
-use super::{Class, Planner, refused};
+use super::{Class, Planner, at_most, refused};
 
 const MOST_COLUMNS: usize = 200;
 
@@ -405,6 +405,7 @@ fn key_columns(table: &Table, columns: &[ast::IndexColumn]) -> Result<Vec<String
 }
 
 fn plain_columns(table: &Table, idents: &[ast::Ident]) -> Result<Vec<String>, Refusal> {
+    at_most(idents.len())?;
     let mut columns: Vec<String> = Vec::with_capacity(idents.len());
     for ident in idents {
         let name = names::written(ident);

@@ -1,4 +1,4 @@
-//! What staff send, into the model: shapes of bodies, and everything a schema cannot say about them.
+//! From what staff send to the model, with everything a schema cannot say about it.
 //!
 //! Nothing here reads the database. What is wrong is collected, each with its place, so that a client learns it at once.
 
@@ -8,180 +8,14 @@ use commerce_sdk::money::{Currency, Money};
 use commerce_sdk::patch::Patch;
 use commerce_sdk::problem::{Field, Problem};
 use commerce_sdk::timestamp::Timestamp;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::Map;
 
-use crate::model::{
-    Media, Policy, Price, Product, ProductOption, Size, Status, Stock, Variant, option_key, variant_title,
-};
+use super::{MOST_VARIANTS, distinct_tags, is_reference, long_option, long_sku, long_tag, some_text};
+use super::{MediaInput, OptionInput, PriceInput, ProductInput, ProductPatch, VariantInput, VariantPatch};
+use crate::model::{Media, Price, Product, ProductOption, Stock, Variant, same_options, variant_title};
 use crate::{html, slug};
 
-/// Shopify's bound, and far more than a shopper can choose from.
-pub const MOST_VARIANTS: usize = 2_000;
 const MOST_TAGS: usize = 250;
-const LONGEST_SKU: usize = 255;
-
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct ProductInput {
-    #[schemars(required, length(min = 1, max = 255))]
-    pub title: String,
-    /// Made from the title where it is absent.
-    pub slug: Option<String>,
-    pub status: Status,
-    /// Sanitised before it is stored.
-    #[serde(alias = "description")]
-    #[schemars(length(max = 100_000))]
-    pub description_html: String,
-    #[schemars(length(max = 255))]
-    pub vendor: String,
-    #[serde(rename = "type")]
-    #[schemars(length(max = 255))]
-    pub product_type: String,
-    pub seo: SeoInput,
-    /// What variants differ in; each variant names one value for each.
-    #[schemars(length(max = 10))]
-    pub options: Vec<OptionInput>,
-    pub tags: Vec<String>,
-    /// Ids or slugs.
-    pub categories: Vec<String>,
-    #[schemars(length(max = 250))]
-    pub media: Vec<MediaInput>,
-    pub variants: Vec<VariantInput>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct SeoInput {
-    #[schemars(length(max = 255))]
-    pub title: Option<String>,
-    #[schemars(length(max = 1_000))]
-    pub description: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-pub struct OptionInput {
-    #[schemars(length(min = 1, max = 100))]
-    pub name: String,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-pub struct MediaInput {
-    /// `https://…`, or a path of this store.
-    #[schemars(length(min = 1, max = 2_000))]
-    pub url: String,
-    #[serde(default)]
-    #[schemars(length(max = 500))]
-    pub alt: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct VariantInput {
-    /// Unique in the store, where there is one.
-    #[schemars(length(max = 255))]
-    pub sku: Option<String>,
-    /// Made from the options' values where it is absent.
-    #[schemars(length(max = 255))]
-    pub title: Option<String>,
-    /// One for each option of the product.
-    pub option_values: Vec<String>,
-    pub price: Option<Money>,
-    /// What `price` was before.
-    pub compare_at_price: Option<Money>,
-    /// Prices in further currencies.
-    pub prices: Vec<PriceInput>,
-    /// How many there are, to begin with.
-    #[schemars(range(min = 0, max = 1_000_000_000))]
-    pub stock: Option<i64>,
-    /// Whether its stock is counted. Absent: it is where `stock` is given, or where nothing is said.
-    pub tracked: Option<bool>,
-    pub policy: Policy,
-    #[schemars(length(max = 255))]
-    pub barcode: Option<String>,
-    #[schemars(range(min = 0, max = 100_000_000))]
-    pub weight_g: i64,
-    pub size: Option<Size>,
-    pub requires_shipping: Option<bool>,
-    pub taxable: Option<bool>,
-    #[schemars(length(max = 64))]
-    pub tax_category: Option<String>,
-    #[schemars(length(max = 2_000))]
-    pub image_url: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-pub struct PriceInput {
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
-    pub amount: i64,
-    pub currency: Currency,
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
-    pub compare_at: Option<i64>,
-}
-
-/// What is absent stays as it is; `null` clears what may be empty.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct ProductPatch {
-    #[schemars(length(min = 1, max = 255))]
-    pub title: Option<String>,
-    pub slug: Option<String>,
-    pub status: Option<Status>,
-    #[serde(alias = "description")]
-    #[schemars(length(max = 100_000))]
-    pub description_html: Option<String>,
-    #[schemars(length(max = 255))]
-    pub vendor: Option<String>,
-    #[serde(rename = "type")]
-    #[schemars(length(max = 255))]
-    pub product_type: Option<String>,
-    pub seo: SeoPatch,
-    /// As many as before: this renames them.
-    pub options: Option<Vec<OptionInput>>,
-    pub tags: Option<Vec<String>>,
-    /// Ids or slugs.
-    pub categories: Option<Vec<String>>,
-    #[schemars(length(max = 250))]
-    pub media: Option<Vec<MediaInput>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct SeoPatch {
-    pub title: Patch<String>,
-    pub description: Patch<String>,
-}
-
-/// What is absent stays as it is; `null` clears what may be empty. Stock has a route of its own.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct VariantPatch {
-    pub sku: Patch<String>,
-    #[schemars(length(min = 1, max = 255))]
-    pub title: Option<String>,
-    pub option_values: Option<Vec<String>>,
-    /// Replaces the price in its currency.
-    pub price: Option<Money>,
-    /// In the currency of `price`, or the one already priced.
-    pub compare_at_price: Patch<Money>,
-    /// Replaces all prices.
-    pub prices: Option<Vec<PriceInput>>,
-    pub tracked: Option<bool>,
-    pub policy: Option<Policy>,
-    pub barcode: Patch<String>,
-    #[schemars(range(min = 0, max = 100_000_000))]
-    pub weight_g: Option<i64>,
-    pub size: Patch<Size>,
-    pub requires_shipping: Option<bool>,
-    pub taxable: Option<bool>,
-    #[schemars(length(min = 1, max = 64))]
-    pub tax_category: Option<String>,
-    pub image_url: Patch<String>,
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub position: Option<i64>,
-}
 
 /// What making a product needs from outside.
 pub struct Maker<'a> {
@@ -214,12 +48,6 @@ impl<'a> Maker<'a> {
         let options = self.options(&input.options);
         let media = self.media(input.media);
         let tags = self.tags(input.tags);
-        if input.variants.len() > MOST_VARIANTS {
-            self.wrong(
-                "/variants",
-                format!("are more than the {MOST_VARIANTS} that a product can have"),
-            );
-        }
         let mut product = Product {
             id: (self.new_id)("prod"),
             slug,
@@ -241,7 +69,8 @@ impl<'a> Maker<'a> {
             created_at: self.now,
             updated_at: self.now,
         };
-        for (at, variant) in input.variants.into_iter().enumerate() {
+        product.variants.reserve(input.variants.len().min(MOST_VARIANTS));
+        for (at, variant) in input.variants.into_iter().take(MOST_VARIANTS + 1).enumerate() {
             let variant = self.variant(&format!("/variants/{at}"), variant, &product);
             product.variants.push(variant);
         }
@@ -285,7 +114,7 @@ impl<'a> Maker<'a> {
             extensions: Map::new(),
             created_at: self.now,
         };
-        self.check_variant(pointer, &variant, product);
+        self.check_variant(pointer, &variant, product, None);
         variant
     }
 
@@ -324,9 +153,9 @@ impl<'a> Maker<'a> {
         product.seo_description = some_text(patch.seo.description.over(product.seo_description.take()));
     }
 
-    /// Changes the variant at this place of the product.
+    /// Changes the variant at this place of the product, whose option values the caller collects afterwards.
     pub fn patch_variant(&mut self, product: &mut Product, at: usize, patch: VariantPatch) {
-        let mut variant = product.variants.remove(at);
+        let mut variant = product.variants[at].clone();
         let sku = variant.sku.clone();
         variant.sku = some_text(patch.sku.over(variant.sku));
         // A SKU that is written anew is claimed anew.
@@ -353,10 +182,12 @@ impl<'a> Maker<'a> {
         replace(&mut variant.tax_category, patch.tax_category);
         variant.image_url = some_text(patch.image_url.over(variant.image_url));
         replace(&mut variant.position, patch.position);
-        self.check_variant("", &variant, product);
-        product.variants.insert(at, variant);
-        product.variants.sort_by_key(|variant| variant.position);
-        product.collect_option_values();
+        self.check_variant("", &variant, product, Some(&product.variants[at]));
+        let moved = variant.position != product.variants[at].position;
+        product.variants[at] = variant;
+        if moved {
+            product.variants.sort_by_key(|variant| variant.position);
+        }
     }
 
     /// Ends the making: everything that was wrong, in one problem.
@@ -413,11 +244,11 @@ impl<'a> Maker<'a> {
 
     fn tags(&mut self, tags: Vec<String>) -> Vec<String> {
         let tags = distinct_tags(tags);
-        if tags.len() > MOST_TAGS || tags.iter().any(|tag| tag.chars().count() > 100) {
-            self.wrong(
-                "/tags",
-                format!("are more than {MOST_TAGS}, or one is longer than 100 characters"),
-            );
+        if tags.len() > MOST_TAGS {
+            self.wrong("/tags", format!("are more than {MOST_TAGS}"));
+        }
+        if let Some(why) = tags.iter().find_map(|tag| long_tag(tag)) {
+            self.wrong("/tags", format!("has one that {why}"));
         }
         tags
     }
@@ -558,30 +389,44 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn check_variant(&mut self, pointer: &str, variant: &Variant, product: &Product) {
+    /// `before`: what the variant was, where it is one of the product's already. What it keeps is not asked of all others
+    /// again, so that changing all of two thousand stays quick.
+    fn check_variant(&mut self, pointer: &str, variant: &Variant, product: &Product, before: Option<&Variant>) {
+        if before.is_none() && product.variants.len() >= MOST_VARIANTS {
+            self.wrong(
+                pointer,
+                format!("is one more than the {MOST_VARIANTS} that a product can have"),
+            );
+        }
+        let others = || product.variants.iter().filter(|other| other.id != variant.id);
+        let chosen_anew = before.is_none_or(|before| before.option_values != variant.option_values);
         if variant.option_values.len() != product.options.len() {
             self.wrong(
                 format!("{pointer}/option_values"),
                 format!("must be {}: one for each option", product.options.len()),
             );
-        } else if !variant.option_values.is_empty() {
-            let key = option_key(&variant.option_values);
-            if product.variants.iter().any(|other| other.option_key() == key) {
-                self.wrong(
-                    format!("{pointer}/option_values"),
-                    "are those of another variant of this product",
-                );
+        } else if chosen_anew
+            && !variant.option_values.is_empty()
+            && others().any(|other| same_options(&other.option_values, &variant.option_values))
+        {
+            self.wrong(
+                format!("{pointer}/option_values"),
+                "are those of another variant of this product",
+            );
+        }
+        for (at, value) in variant.option_values.iter().enumerate() {
+            if let Some(why) = long_option(value) {
+                self.wrong(format!("{pointer}/option_values/{at}"), why);
             }
         }
         if let Some(sku) = &variant.sku {
-            if sku.len() > LONGEST_SKU {
-                self.wrong(format!("{pointer}/sku"), format!("is longer than {LONGEST_SKU} bytes"));
+            if let Some(why) = long_sku(sku) {
+                self.wrong(format!("{pointer}/sku"), why);
             }
+            let claimed_anew = before.is_none_or(|before| before.sku != variant.sku || !before.owns_sku);
             if variant.owns_sku
-                && product
-                    .variants
-                    .iter()
-                    .any(|other| other.owns_sku && other.sku.as_ref() == Some(sku))
+                && claimed_anew
+                && others().any(|other| other.owns_sku && other.sku.as_ref() == Some(sku))
             {
                 self.wrong(format!("{pointer}/sku"), "is that of another variant of this product");
             }
@@ -595,33 +440,8 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// Trimmed, without repetitions; the first spelling stays.
-pub fn distinct_tags(tags: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    let tags = tags.into_iter().map(|tag| tag.trim().to_owned());
-    tags.filter(|tag| !tag.is_empty() && seen.insert(tag.to_lowercase()))
-        .collect()
-}
-
-/// A picture is shown by shoppers' browsers: no address that could run there.
-pub fn is_reference(url: &str) -> bool {
-    let local = url.starts_with('/') && !url.starts_with("//");
-    (local || url.starts_with("https://") || url.starts_with("http://"))
-        && !url
-            .chars()
-            .any(|letter| letter.is_whitespace() || letter.is_control() || matches!(letter, '"' | '<' | '>'))
-}
-
-/// Trimmed; nothing where nothing is left.
-pub fn some_text(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
 fn replace<T>(current: &mut T, new: Option<T>) {
     if let Some(new) = new {
         *current = new;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,9 +6,12 @@
 //! predicate must stand in the tree as `store_id = $k+1 and (…)`. As the table names are counted among the tokens and not
 //! collected by a walk over a tree, no kind of node can hide one.
 
+mod vocabulary;
+mod writes;
+
 use std::any::TypeId;
 
-use sqlparser::ast::{self, BinaryOperator, Expr, SetExpr, Statement};
+use sqlparser::ast::Statement;
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer, Word};
@@ -17,143 +20,8 @@ use super::TableAccess;
 use super::dialect::{Engine, placeholder, table_name};
 use super::names::STORE_COLUMN;
 use super::refusal::{Refusal, RefusalKind};
-
-/// Every unquoted word that the border prints, besides `t7`, `w7`, `c7` and the one-letter names inside its own shapes.
-pub(super) const VOCABULARY: &[&str] = &[
-    "abs",
-    "all",
-    "and",
-    "any",
-    "array",
-    "as",
-    "at",
-    "avg",
-    "between",
-    "bigint",
-    "bool_and",
-    "bool_or",
-    "boolean",
-    "btrim",
-    "by",
-    "bytea",
-    "case",
-    "cast",
-    "coalesce",
-    "collate",
-    "conflict",
-    "count",
-    "cross",
-    "date_trunc",
-    "delete",
-    "dense_rank",
-    "desc",
-    "distinct",
-    "do",
-    "double",
-    "else",
-    "end",
-    "escape",
-    "except",
-    "excluded",
-    "exists",
-    "false",
-    "filter",
-    "first",
-    "for",
-    "from",
-    "greatest",
-    "group",
-    "having",
-    "in",
-    "insert",
-    "instr",
-    "integer",
-    "intersect",
-    "into",
-    "is",
-    "join",
-    "json",
-    "json_array",
-    "json_each",
-    "json_extract",
-    "json_group_array",
-    "json_object",
-    "json_remove",
-    "json_set",
-    "json_type",
-    "jsonb",
-    "jsonb_agg",
-    "jsonb_array_elements_text",
-    "jsonb_build_array",
-    "jsonb_build_object",
-    "jsonb_set",
-    "jsonb_to_recordset",
-    "lag",
-    "last",
-    "lead",
-    "least",
-    "left",
-    "length",
-    "like",
-    "limit",
-    "locked",
-    "lower",
-    "ltrim",
-    "max",
-    "min",
-    "not",
-    "nothing",
-    "nowait",
-    "null",
-    "nullif",
-    "nulls",
-    "numeric",
-    "of",
-    "offset",
-    "on",
-    "or",
-    "order",
-    "over",
-    "partition",
-    "pg_catalog",
-    "precision",
-    "rank",
-    "real",
-    "recursive",
-    "replace",
-    "returning",
-    "round",
-    "row_number",
-    "rtrim",
-    "select",
-    "set",
-    "skip",
-    "statement_timestamp",
-    "strftime",
-    "string_agg",
-    "strpos",
-    "substr",
-    "sum",
-    "text",
-    "then",
-    "time",
-    "timestamptz",
-    "to_char",
-    "trim",
-    "true",
-    "union",
-    "update",
-    "upper",
-    "value",
-    "values",
-    "when",
-    "where",
-    "with",
-    "zone",
-];
-
-/// Names inside shapes that the border prints whole.
-const LOCAL: &[&str] = &["e", "q", "r", "s", "v"];
+pub(super) use vocabulary::VOCABULARY;
+use vocabulary::known_word;
 
 pub(super) struct Printed<'a> {
     pub engine: Engine,
@@ -237,7 +105,11 @@ impl Printed<'_> {
     }
 
     fn known_placeholder(&self, name: &str) -> bool {
-        (1..=self.arguments + 1).any(|number| placeholder(self.engine, number) == name)
+        // Not by trying every number: a text with thousands of arguments would take seconds.
+        let number = name.get(1..).and_then(|digits| digits.parse().ok());
+        number.is_some_and(|number| {
+            (1..=self.arguments + 1).contains(&number) && placeholder(self.engine, number) == name
+        })
     }
 
     fn tables_are_slices(&self, tokens: &[Token], statement: &Statement) -> Result<(), Refusal> {
@@ -349,96 +221,6 @@ impl Printed<'_> {
             }
         }
     }
-
-    /// How often the store's column guards the written table; nothing where it does not.
-    fn guarded_target(&self, statement: &Statement) -> Option<usize> {
-        let write = match statement {
-            Statement::Query(query) => match query.body.as_ref() {
-                SetExpr::Insert(write) | SetExpr::Update(write) | SetExpr::Delete(write) => write,
-                _ => return None,
-            },
-            write => write,
-        };
-        match write {
-            Statement::Update(update) => self.guards(update.selection.as_ref()?).then_some(1),
-            Statement::Delete(delete) => self.guards(delete.selection.as_ref()?).then_some(1),
-            Statement::Insert(insert) => self.guarded_insert(insert),
-            _ => None,
-        }
-    }
-
-    fn guarded_insert(&self, insert: &ast::Insert) -> Option<usize> {
-        let is_store_column = |name: &ast::ObjectName| name.to_string() == format!("\"{STORE_COLUMN}\"");
-        insert.columns.first().filter(|name| is_store_column(name))?;
-        let filled = match insert.source.as_deref()?.body.as_ref() {
-            SetExpr::Values(values) => values
-                .rows
-                .iter()
-                .all(|row| row.content.first().is_some_and(|value| self.is_store(value))),
-            SetExpr::Select(select) => match select.projection.first() {
-                Some(ast::SelectItem::UnnamedExpr(value)) => self.is_store(value),
-                _ => false,
-            },
-            _ => false,
-        };
-        let conflict = match &insert.on {
-            None => 0,
-            Some(ast::OnInsert::OnConflict(conflict)) => self.guarded_conflict(conflict)?,
-            Some(_) => return None,
-        };
-        filled.then_some(1 + conflict)
-    }
-
-    fn guarded_conflict(&self, conflict: &ast::OnConflict) -> Option<usize> {
-        let columns = match &conflict.conflict_target {
-            None => 0,
-            Some(ast::ConflictTarget::Columns(columns)) => {
-                columns.first().filter(|column| column.value == STORE_COLUMN)?;
-                1
-            }
-            Some(ast::ConflictTarget::OnConstraint(_)) => return None,
-        };
-        match &conflict.action {
-            ast::OnConflictAction::DoNothing => Some(columns),
-            ast::OnConflictAction::DoUpdate(update) => self.guards(update.selection.as_ref()?).then_some(columns + 1),
-        }
-    }
-
-    /// `t1."store_id" = $k+1`, alone or followed by `and ( … )`.
-    fn guards(&self, selection: &Expr) -> bool {
-        match selection {
-            Expr::BinaryOp {
-                left,
-                op: BinaryOperator::And,
-                right,
-            } => matches!(right.as_ref(), Expr::Nested(_)) && self.is_store_predicate(left),
-            predicate => self.is_store_predicate(predicate),
-        }
-    }
-
-    fn is_store_predicate(&self, predicate: &Expr) -> bool {
-        let Expr::BinaryOp {
-            left,
-            op: BinaryOperator::Eq,
-            right,
-        } = predicate
-        else {
-            return false;
-        };
-        let Expr::CompoundIdentifier(parts) = left.as_ref() else {
-            return false;
-        };
-        matches!(parts.as_slice(), [_, column] if column.value == STORE_COLUMN) && self.is_store(right)
-    }
-
-    fn is_store(&self, value: &Expr) -> bool {
-        let store = placeholder(self.engine, self.arguments + 1);
-        let expected = match self.engine {
-            Engine::Postgres => format!("{store}::BIGINT"),
-            Engine::Sqlite => store,
-        };
-        value.to_string() == expected
-    }
 }
 
 /// The parser's SQLite, with what SQLite also reads and the border prints.
@@ -475,13 +257,6 @@ impl Dialect for SqliteText {
     }
 }
 
-fn known_word(word: &str) -> bool {
-    let numbered = word
-        .strip_prefix(['t', 'w', 'c'])
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-    numbered || LOCAL.contains(&word) || VOCABULARY.binary_search(&word).is_ok()
-}
-
 fn is_word(token: &Token, word: &str) -> bool {
     matches!(token, Token::Word(Word { value, quote_style: None, .. }) if value == word)
 }
@@ -515,11 +290,6 @@ mod tests {
 
     use super::super::{Border, Prepared, Schema, plan_migration};
     use super::*;
-
-    #[test]
-    fn the_vocabulary_is_sorted_for_its_search() {
-        assert!(VOCABULARY.is_sorted());
-    }
 
     fn prepared(text: &str) -> Prepared {
         let empty = Schema::empty("notes").expect("a plain name");

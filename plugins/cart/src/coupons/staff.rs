@@ -1,161 +1,10 @@
-//! Codes that take something off: applied by customers, made by staff, used up by checkouts.
+//! Coupons as staff make them and see them.
 
 use commerce_sdk::money::Currency;
 use commerce_sdk::prelude::*;
 
-use crate::access::{Holder, touch};
-use crate::snapshot::{Cart, Coupon, answer};
-use crate::{CartId, CouponId};
-
-/// More codes than a customer has; fewer than would make a cart slow.
-const MAX_COUPONS: usize = 5;
-
-#[derive(Deserialize, JsonSchema)]
-pub struct Code {
-    #[schemars(length(min = 1, max = 64))]
-    pub code: String,
-}
-
-fn normalised(code: &str) -> String {
-    code.trim().to_uppercase()
-}
-
-/// Applies a coupon.
-#[post(
-    "/api/carts/{id}/coupons",
-    access = public,
-    headers("x-cart-token"),
-    problems(
-        404 = "not_found", 409 = "cart_closed", 422 = "unknown_coupon", 422 = "coupon_expired",
-        422 = "coupon_not_started", 422 = "coupon_exhausted", 422 = "coupon_not_applicable",
-        422 = "coupon_below_minimum", 422 = "too_many_coupons"
-    )
-)]
-pub fn apply(cx: &Context, Path(id): Path<CartId>, Json(body): Json<Code>) -> Result<Json<Cart>, Problem> {
-    touch(&id, &Holder::of(cx), &settings()?)?;
-    let code = normalised(&body.code);
-    sql!(
-        "insert into cart_coupons (cart_id, coupon_id, added_at)
-         select $1, k.id, $3 from coupons k where k.code = $2
-         on conflict (cart_id, coupon_id) do nothing",
-        id,
-        code,
-        clock::now()
-    )
-    .execute()?;
-    let cart = answer(&id)?;
-    if cart.0.coupons.len() > MAX_COUPONS {
-        return Err(Problem::unprocessable(
-            "too_many_coupons",
-            "A cart takes at most five coupons.",
-        ));
-    }
-    match cart.0.coupons.iter().find(|coupon| coupon.code == code) {
-        None => Err(Problem::unprocessable("unknown_coupon", "There is no such coupon.").field("/code", "is unknown")),
-        Some(coupon) => match coupon.problem {
-            Some(problem) => Err(refused(problem).field("/code", "does not apply to this cart")),
-            None => Ok(cart),
-        },
-    }
-}
-
-/// The problem of a coupon that does not apply.
-pub fn refused(code: &'static str) -> Problem {
-    let detail = match code {
-        "coupon_expired" => "The coupon has expired.",
-        "coupon_not_started" => "The coupon is not valid yet.",
-        "coupon_exhausted" => "The coupon has been used as often as it may be.",
-        "coupon_below_minimum" => "The cart is below the coupon's minimum.",
-        _ => "The coupon does not apply to this cart.",
-    };
-    Problem::unprocessable(code, detail)
-}
-
-/// Takes a coupon off the cart.
-#[delete(
-    "/api/carts/{id}/coupons/{code}",
-    access = public,
-    headers("x-cart-token"),
-    problems(404 = "not_found", 409 = "cart_closed")
-)]
-pub fn withdraw(cx: &Context, Path(id): Path<CartId>, Path(code): Path<String>) -> Result<Json<Cart>, Problem> {
-    touch(&id, &Holder::of(cx), &settings()?)?;
-    sql!(
-        "delete from cart_coupons
-         where cart_id = $1 and coupon_id in (select k.id from coupons k where k.code = $2)",
-        id,
-        normalised(&code)
-    )
-    .execute()?;
-    answer(&id)
-}
-
-/// Uses a coupon up for a purchase: one conditional statement for the total, which also locks the coupon, so that the
-/// count of the customer's own uses that follows can't change before the commit.
-pub fn redeem(coupon: &Coupon, reference: &str, customer: &str, now: Timestamp) -> Result<(), Problem> {
-    let limit = sql!(
-        "update coupons set used = used + 1
-         where id = $1 and active and (limit_total is null or used < limit_total)
-             and (starts_at is null or starts_at <= $2) and (ends_at is null or ends_at > $2)
-         returning limit_per_customer",
-        coupon.id,
-        now
-    )
-    .optional::<(Option<i64>,)>()?;
-    let Some((limit,)) = limit else {
-        return Err(refused("coupon_exhausted").with("coupon", &coupon.code));
-    };
-    let used = sql!(
-        "insert into coupon_uses (coupon_id, reference, customer, used_at)
-         select k.id, $2, $3, $4 from coupons k
-         where k.id = $1 and (cast($5 as bigint) is null or $5 > (
-             select count(*) from coupon_uses u where u.coupon_id = $1 and u.customer = $3 and u.released = false))",
-        coupon.id,
-        reference,
-        customer,
-        now,
-        limit
-    )
-    .execute()?;
-    if used == 0 {
-        return Err(refused("coupon_exhausted").with("coupon", &coupon.code));
-    }
-    Ok(())
-}
-
-#[derive(Deserialize, JsonSchema)]
-pub struct Release {
-    pub reference: String,
-}
-
-#[derive(Serialize, JsonSchema)]
-pub struct Released {
-    pub released: u64,
-}
-
-/// Gives back the coupons of a purchase that came to nothing. Doing it again changes nothing.
-#[function]
-pub fn release_coupons(ask: Release) -> Result<Released, Problem> {
-    let coupons = sql!(
-        "update coupon_uses set released = true where reference = $1 and released = false returning coupon_id",
-        ask.reference
-    )
-    .scalars::<CouponId>()?;
-    for coupon in &coupons {
-        sql!("update coupons set used = used - 1 where id = $1 and used > 0", coupon).execute()?;
-    }
-    Ok(Released {
-        released: coupons.len() as u64,
-    })
-}
-
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Percent,
-    Fixed,
-    FreeShipping,
-}
+use super::{Kind, normalised};
+use crate::CouponId;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct NewCoupon {
@@ -255,6 +104,22 @@ macro_rules! coupon_columns {
     problems(409 = "code_taken", 422 = "invalid_coupon")
 )]
 pub fn create(Json(body): Json<NewCoupon>) -> Result<Created<StaffCoupon>, Problem> {
+    let code = normalised(&body.code);
+    // Customers take it off by its path.
+    if code.contains('/') || code.chars().all(|letter| letter == '.') {
+        return Err(
+            Problem::unprocessable("invalid_coupon", "The coupon's code can't be used.")
+                .field("/code", "is empty, nothing but points, or has a slash"),
+        );
+    }
+    if let (Some(start), Some(end)) = (body.starts_at, body.ends_at)
+        && start >= end
+    {
+        return Err(
+            Problem::unprocessable("invalid_coupon", "The coupon ends before it begins.")
+                .field("/ends_at", "is not after starts_at"),
+        );
+    }
     let value = match body.kind {
         Kind::Percent if body.percent.is_none() => Some("/percent"),
         Kind::Fixed if body.amount.is_none_or(|amount| amount.amount() <= 0) => Some("/amount"),
@@ -276,6 +141,17 @@ pub fn create(Json(body): Json<NewCoupon>) -> Result<Created<StaffCoupon>, Probl
                 .field("/minimum/currency", format!("must be {of_amount}")),
         );
     }
+    let store = store()?;
+    if let Some(foreign) = currencies
+        .into_iter()
+        .flatten()
+        .find(|currency| store.exponent(*currency).is_none())
+    {
+        return Err(
+            Problem::unprocessable("invalid_coupon", "The coupon could never be used.")
+                .field("/amount/currency", format!("{foreign} is not a currency of this store")),
+        );
+    }
     let percent = body.percent.filter(|_| body.kind == Kind::Percent);
     let row: CouponRow = sql!(
         concat!(
@@ -285,7 +161,7 @@ pub fn create(Json(body): Json<NewCoupon>) -> Result<Created<StaffCoupon>, Probl
              returning ", coupon_columns!()
         ),
         CouponId::new(),
-        normalised(&body.code),
+        code,
         body.kind,
         percent,
         percent.map(|_| 100),
@@ -299,7 +175,7 @@ pub fn create(Json(body): Json<NewCoupon>) -> Result<Created<StaffCoupon>, Probl
         clock::now()
     )
     .one()
-    .on_constraint("coupons_code", || {
+    .on_constraint("code", || {
         Problem::conflict("code_taken", "There is a coupon with this code.").field("/code", "is taken")
     })?;
     Ok(Created {
