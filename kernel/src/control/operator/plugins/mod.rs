@@ -123,7 +123,6 @@ impl Operator {
             PluginRequest::Disable { name, store } => self.switch(&name, store, false).await,
             PluginRequest::Rollback { name } => Ok(json!(plugins.rollback(&name).await.map_err(refused)?)),
             PluginRequest::Remove { name, purge } => {
-                self.refuse_if_needed(&name)?;
                 plugins.remove(&name, purge).await.map_err(refused)?;
                 if purge {
                     self.kernel.secrets.forget_plugin(&name).await?;
@@ -166,21 +165,6 @@ impl Operator {
             })
         });
         Ok(items(known))
-    }
-
-    /// Without its functions and views, plugins that were granted them would answer nothing but errors.
-    fn refuse_if_needed(&self, name: &str) -> Result<(), Problem> {
-        let installed = self.kernel.plugins.installed();
-        let of_it = |entry: &&String| entry.split_once('.').is_some_and(|(owner, _)| owner == name);
-        let needs = installed
-            .plugins()
-            .filter(|other| *other.name != *name)
-            .find_map(|other| {
-                let (call, views) = (&other.grants.call, &other.grants.views);
-                let entry = call.iter().chain(views).find(of_it)?;
-                Some(format!("`{}` uses `{entry}`: remove `{0}` first.", other.name))
-            });
-        needs.map_or(Ok(()), |detail| Err(Problem::new(Code::Conflict, detail)))
     }
 
     fn stores_with(&self, plugin: &str) -> Vec<String> {
