@@ -13,6 +13,9 @@ use clap::{Parser, Subcommand};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
+#[global_allocator]
+static ALLOCATOR: commerce_kernel::Allocator = commerce_kernel::Allocator;
+
 /// Administers a commerce kernel.
 ///
 /// Changes are carried out by the kernel that runs on this data folder, or directly where none runs.

@@ -16,6 +16,9 @@ pub mod typeid;
 pub mod versions;
 
 pub use kernel::{Kernel, serve};
+/// What the binaries allocate with: calls begin on one thread and end on another, which the system's allocator pays for with
+/// locks.
+pub use mimalloc::MiMalloc as Allocator;
 
 /// Says once which cryptography TLS uses. Call it at the start of `main`, before anything connects.
 pub fn install_tls() {

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 use commerce_kernel::config::Config;
 
+#[global_allocator]
+static ALLOCATOR: commerce_kernel::Allocator = commerce_kernel::Allocator;
+
 fn main() -> ExitCode {
     let named = std::env::var_os("COMMERCE_CONFIG").map(PathBuf::from);
     let config = match Config::of_process(named.as_deref()) {

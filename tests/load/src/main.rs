@@ -21,6 +21,9 @@ use commerce_harness::kernel::repository;
 use commerce_harness::{Engine, Store, TestKernel};
 use serde_json::{Map, Value, json};
 
+#[global_allocator]
+static ALLOCATOR: commerce_kernel::Allocator = commerce_kernel::Allocator;
+
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]

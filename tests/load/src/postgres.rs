@@ -28,8 +28,14 @@ pub async fn pgbench(url: &str, statement: &Prepared, arguments: &[Value], store
     let mut variables = Vec::new();
     let values = arguments.iter().map(plain).chain([store.to_string()]);
     for (at, value) in values.enumerate().collect::<Vec<_>>().into_iter().rev() {
-        text = text.replace(&format!("${}", at + 1), &format!(":a{}", at + 1));
-        variables.push(format!("-Da{}={value}", at + 1));
+        let parameter = format!("${}", at + 1);
+        if value.is_empty() {
+            // It has no empty variables.
+            text = text.replace(&parameter, "''");
+        } else {
+            text = text.replace(&parameter, &format!(":a{}", at + 1));
+            variables.push(format!("-Da{}={value}", at + 1));
+        }
     }
     tokio::fs::write(&script, text.replace('\n', " ") + ";\n").await?;
     let mut command = Command::new(programs().join("pgbench"));
