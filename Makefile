@@ -36,18 +36,18 @@ test-kills:
 	tools/setup test
 	cargo build --locked --bin commerce
 	$(COMMERCE) plugin build --all
-	COMMERCE_TEST_KILLS=100 cargo test --locked -p commerce-fault-tests -- --nocapture kills
+	COMMERCE_TEST_KILLS=100 cargo test --locked --test faults -- --nocapture kills
 
 bench:
 	tools/setup test
-	cargo build --locked --release --bin commerce --bin commerce-kernel
+	cargo build --locked --release --bin commerce --bin commerce-load
 	target/release/commerce plugin build --all
-	cargo run --locked --release -p commerce-load
+	target/release/commerce-load
 
 # The oracle of `make test` with five hundred times as many random statements: a matter of hours.
 oracle:
 	tools/setup test
-	COMMERCE_TEST_STATEMENTS=$${COMMERCE_TEST_STATEMENTS:-10000000} cargo test --locked --release -p commerce-kernel --test border -- --nocapture oracle
+	COMMERCE_TEST_STATEMENTS=$${COMMERCE_TEST_STATEMENTS:-10000000} cargo test --locked --release --test border -- --nocapture oracle
 
 clean:
 	cargo clean
