@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use commerce_contract::Manifest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use wasmtime::component::Instance;
@@ -33,6 +34,32 @@ pub struct CallLimits {
     pub answer_bytes: usize,
     pub instances: u32,
     pub connections: u32,
+}
+
+impl CallLimits {
+    /// What the manifest asks for, or the configuration's default, under the caps.
+    pub fn of(manifest: &Manifest, config: &PluginsConfig) -> Self {
+        let asked = &manifest.limits;
+        let deadline_ms = asked
+            .deadline_ms
+            .unwrap_or(config.deadline_ms)
+            .clamp(1, config.deadline_cap_ms);
+        let memory_mib = asked.memory_mib.unwrap_or(config.memory_mib).min(config.memory_cap_mib);
+        let answer_kib = asked.answer_kib.unwrap_or(config.answer_kib).min(config.answer_cap_kib);
+        Self {
+            deadline: Duration::from_millis(deadline_ms),
+            memory_bytes: (memory_mib as usize) << 20,
+            answer_bytes: (answer_kib as usize) << 10,
+            instances: asked
+                .instances
+                .unwrap_or(config.instances)
+                .clamp(1, config.instances_cap),
+            connections: asked
+                .connections
+                .unwrap_or(config.connections)
+                .clamp(1, config.connections_cap),
+        }
+    }
 }
 
 /// Why a call gave no answer.

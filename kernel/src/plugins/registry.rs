@@ -279,7 +279,7 @@ impl Loader<'_> {
             recorded_sql,
             contracts,
         } = outline;
-        let limits = call_limits(&manifest, self.config);
+        let limits = CallLimits::of(&manifest, self.config);
         let contracts = contracts
             .iter()
             .map(|text| Contract::read(text).map_err(anyhow::Error::msg));
@@ -390,27 +390,4 @@ pub(super) fn foreign_views(grants: &Capabilities, schemas: &BTreeMap<String, Ar
 fn fingerprint(parts: &Parts, views: &[ForeignView]) -> Result<String> {
     let views: Vec<_> = views.iter().map(|view| (&view.plugin, &*view.schema)).collect();
     Ok(sha256(&serde_json::to_vec(&(&parts.digest, &parts.grants, views))?))
-}
-
-fn call_limits(manifest: &Manifest, config: &PluginsConfig) -> CallLimits {
-    let asked = &manifest.limits;
-    let deadline_ms = asked
-        .deadline_ms
-        .unwrap_or(config.deadline_ms)
-        .clamp(1, config.deadline_cap_ms);
-    let memory_mib = asked.memory_mib.unwrap_or(config.memory_mib).min(config.memory_cap_mib);
-    let answer_kib = asked.answer_kib.unwrap_or(config.answer_kib).min(config.answer_cap_kib);
-    CallLimits {
-        deadline: std::time::Duration::from_millis(deadline_ms),
-        memory_bytes: (memory_mib as usize) << 20,
-        answer_bytes: (answer_kib as usize) << 10,
-        instances: asked
-            .instances
-            .unwrap_or(config.instances)
-            .clamp(1, config.instances_cap),
-        connections: asked
-            .connections
-            .unwrap_or(config.connections)
-            .clamp(1, config.connections_cap),
-    }
 }

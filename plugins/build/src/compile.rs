@@ -291,3 +291,32 @@ fn ask(rustc: &OsString, folder: &Path, question: &[&str]) -> Option<String> {
     let answer = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| answer.trim().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What cargo says of packages built together: the module of each is told by where its manifest is.
+    #[test]
+    fn each_plugin_gets_its_own_module_and_one_without_is_told_what_to_write() {
+        let workspace = tempfile::tempdir().unwrap();
+        let told = |name: &str, file: &str| {
+            let folder = workspace.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            let manifest = folder.join("Cargo.toml");
+            fs::write(&manifest, "").unwrap();
+            let message = serde_json::json!({
+                "reason": "compiler-artifact", "manifest_path": manifest, "filenames": [file]
+            });
+            (folder, message.to_string())
+        };
+        let (one, of_one) = told("one", "/target/one.wasm");
+        let (other, of_other) = told("other", "/target/other.wasm");
+        let (library, of_library) = told("library", "/target/liblibrary.rlib");
+        let messages = [of_one, of_library, "no JSON".to_owned(), of_other].join("\n");
+        assert_eq!(artifact(&messages, &other).unwrap(), Path::new("/target/other.wasm"));
+        assert_eq!(artifact(&messages, &one).unwrap(), Path::new("/target/one.wasm"));
+        let refused = artifact(&messages, &library).unwrap_err().to_string();
+        assert!(refused.contains("crate-type = [\"cdylib\"]"), "{refused}");
+    }
+}

@@ -7,7 +7,7 @@ use crate::caller::CallerKind;
 use crate::http::openapi::is_proof;
 use crate::storage::sql::Value;
 
-/// A shorter key may be guessed, `order-1` for one. Where nothing but the address tells guests apart, whole companies and
+/// A shorter key may be guessed, `try-1` for one. Where nothing but the address tells guests apart, whole companies and
 /// everybody behind an undeclared proxy are one caller: a guess must not get anyone the answer, with the token in it, that
 /// another guest got. UUIDs and the like are longer.
 pub(super) const UNGUESSABLE: usize = 16;

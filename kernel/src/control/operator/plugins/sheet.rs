@@ -16,7 +16,7 @@ pub(super) fn of_installed(plugin: &Plugin, sql: &[String]) -> Value {
 
 /// With what its installation or upgrade would change.
 pub(super) fn of_package(preview: &Preview, package: &Package, config: &PluginsConfig) -> Value {
-    let limits = limits(&package.manifest, config);
+    let limits = CallLimits::of(&package.manifest, config);
     let mut sheet = sheet(&package.manifest, &preview.descriptor, &preview.asks, &limits);
     sheet["digest"] = json!(preview.digest);
     sheet["tables"] = json!(preview.tables);
@@ -64,22 +64,4 @@ fn limits_to_json(limits: &CallLimits) -> Value {
         "instances": limits.instances,
         "connections": limits.connections,
     })
-}
-
-/// What a package's calls would be given: what it asks for, under the caps. A test compares this with what an installed
-/// plugin has.
-fn limits(manifest: &Manifest, config: &PluginsConfig) -> CallLimits {
-    let asked = &manifest.limits;
-    let memory_mib = asked.memory_mib.unwrap_or(config.memory_mib).min(config.memory_cap_mib);
-    let answer_kib = asked.answer_kib.unwrap_or(config.answer_kib).min(config.answer_cap_kib);
-    let deadline_ms = asked.deadline_ms.unwrap_or(config.deadline_ms);
-    let instances = asked.instances.unwrap_or(config.instances);
-    let connections = asked.connections.unwrap_or(config.connections);
-    CallLimits {
-        deadline: std::time::Duration::from_millis(deadline_ms.clamp(1, config.deadline_cap_ms)),
-        memory_bytes: (memory_mib as usize) << 20,
-        answer_bytes: (answer_kib as usize) << 10,
-        instances: instances.clamp(1, config.instances_cap),
-        connections: connections.clamp(1, config.connections_cap),
-    }
 }
